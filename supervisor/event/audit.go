@@ -47,3 +47,10 @@ func (a *Act) attrs() []slog.Attr {
 func (b *Bus) SubscribeAudited(buffer int) *Subscription {
 	return b.subscribe(&Subscription{audited: true}, buffer)
 }
+
+// ObserveAudited is [Bus.Observe] with the events of type [Audit].
+func (b *Bus) ObserveAudited(observer func(Event)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.noters = append(b.noters, observer)
+}

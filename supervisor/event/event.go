@@ -121,6 +121,7 @@ type Bus struct {
 	seq, acts uint64
 	subs      map[*Subscription]struct{}
 	observers []func(Event)
+	noters    []func(Event)
 	nudged    chan struct{}
 }
 
@@ -195,6 +196,9 @@ func (b *Bus) Publish(level slog.Level, e Event) {
 		for _, observe := range b.observers {
 			observe(e)
 		}
+	}
+	for _, note := range b.noters {
+		note(e)
 	}
 	for s := range b.subs {
 		e := e

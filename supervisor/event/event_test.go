@@ -89,3 +89,16 @@ func TestSubscribeTo(t *testing.T) {
 		}
 	}
 }
+
+// An observer of acts is told of them, and of everything else.
+func TestObserveAudited(t *testing.T) {
+	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	var plain, audited []event.Type
+	bus.Observe(func(e event.Event) { plain = append(plain, e.Type) })
+	bus.ObserveAudited(func(e event.Event) { audited = append(audited, e.Type) })
+	bus.Publish(slog.LevelDebug, event.Event{Type: event.Refreshed})
+	bus.Publish(slog.LevelDebug, event.Event{Type: event.Audit})
+	if len(plain) != 1 || len(audited) != 2 || audited[1] != event.Audit {
+		t.Errorf("told of %v, and of %v", plain, audited)
+	}
+}

@@ -1,0 +1,274 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
+)
+
+// clock is a moment of the day of which the tests tell, or with "-" before it of the day
+// before.
+func clock(text string) time.Time {
+	day := 30
+	if rest, ok := strings.CutPrefix(text, "-"); ok {
+		text, day = rest, 29
+	}
+	t, err := time.Parse("15:04", text)
+	if err != nil {
+		panic(err)
+	}
+	return time.Date(2026, 11, day, t.Hour(), t.Minute(), 0, 0, time.UTC)
+}
+
+// line is an event about account main of provider schwab.
+func line(at string, e event.Event) history.Line {
+	e.Time, e.Account, e.Provider = clock(at), "main", "schwab"
+	return history.Line{Event: e}
+}
+
+// other is an event that names no account, or nothing at all.
+func other(at string, e event.Event) history.Line {
+	e.Time = clock(at)
+	return history.Line{Event: e}
+}
+
+// begins is a run's begin with the accounts that are configured.
+func begins(at string, accounts ...string) []history.Line {
+	return []history.Line{
+		other(at, event.Event{Type: history.RunBegan, Message: "the supervisor starts, version 1"}),
+		{Event: event.Event{Time: clock(at), Type: history.Configured}, Accounts: accounts},
+	}
+}
+
+func ends(at string) history.Line { return other(at, event.Event{Type: history.RunEnded}) }
+
+// comes is a refresh whose token lives until a moment, and its delivery to the sinks.
+func comes(at string, version uint64, until string, sinks ...string) []history.Line {
+	lines := []history.Line{line(at, event.Event{Type: event.Refreshed, Version: version, Expiry: clock(until), Message: "token refreshed"})}
+	for _, sink := range sinks {
+		lines = append(lines, delivered(at, version, sink))
+	}
+	return lines
+}
+
+func delivered(at string, version uint64, sink string) history.Line {
+	return line(at, event.Event{Type: event.Delivered, Version: version, Sink: sink, Message: fmt.Sprintf("sink %q has version %d", sink, version)})
+}
+
+// failures are attempts once a minute that fail for the same reason.
+func failures(from string, n int, kind, why string) (lines []history.Line) {
+	for i := range n {
+		l := line(from, event.Event{Type: event.RefreshFailed, Kind: kind, Failures: i + 1, Max: 5,
+			Message: fmt.Sprintf("refresh failed (%d in a row, alert from the 5th): account main: %s", i+1, why)})
+		l.Time = l.Time.Add(time.Duration(i) * time.Minute)
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func join(parts ...any) (lines []history.Line) {
+	for _, p := range parts {
+		switch p := p.(type) {
+		case history.Line:
+			lines = append(lines, p)
+		case []history.Line:
+			lines = append(lines, p...)
+		}
+	}
+	return lines
+}
+
+// usual is how each of the nights begins: version 41 lives until 02:00.
+func usual() []history.Line {
+	return join(begins("01:00", "main", "spare"), comes("01:30", 41, "02:00", "bot", "hook"))
+}
+
+// fault is what has happened, and what must be said of it.
+type fault struct {
+	name    string
+	lines   []history.Line
+	at      string // "": 02:30
+	now     string // "": 02:30
+	verdict Verdict
+	words   []string
+	// never must not be said.
+	never []string
+}
+
+// faults are written down before what explains them.
+func faults() []fault {
+	return []fault{
+		{name: "all is fine", lines: join(usual(), comes("01:50", 42, "02:40", "bot", "hook")), verdict: Valid,
+			words: []string{"main had a valid token", "version 42", "refreshed at 01:50:00", "lives until 02:40:00", "bot", "hook", "Nothing has to be done"}},
+		{name: "it was fine then", lines: join(usual(), comes("01:50", 42, "02:40", "bot", "hook")), at: "01:45", verdict: Valid,
+			words: []string{"version 41", "refreshed at 01:30:00", "lived until 02:00:00"}, never: []string{"version 42 had"}},
+		{name: "the broker is down", lines: join(usual(), failures("02:10", 14, "transient", "broker.example answered HTTP 503, which is no OAuth error; it will be tried again")), verdict: None,
+			words: []string{"no valid token", "version 41", "ended at 02:00:00", "30m before", "14 attempts from 02:10:00 to 02:23:00", "all", "HTTP 503", "broker's status page"}},
+		{name: "the broker was down and is back", lines: join(usual(), failures("02:10", 14, "transient", "broker.example answered HTTP 503, which is no OAuth error"), comes("02:31", 42, "03:00", "bot", "hook")), now: "02:40", verdict: None,
+			words: []string{"no valid token", "14 attempts", "HTTP 503", "02:31:00", "version 42", "Nothing has to be done"}},
+		{name: "first one answer, then another", lines: join(usual(), failures("02:00", 9, "transient", "broker.example answered HTTP 503"), failures("02:10", 5, "transient", "broker.example answered HTTP 502")), verdict: None,
+			words: []string{"14 attempts from 02:00:00 to 02:14:00", "9 were answered HTTP 503", "5 were answered HTTP 502"}},
+		{name: "failures that were joined to one line", lines: join(usual(), failures("02:00", 10, "transient", "broker.example answered HTTP 503"),
+			history.Line{Event: failures("02:20", 1, "transient", "broker.example answered HTTP 503")[0].Event, Times: 11, First: clock("02:10")}), verdict: None,
+			words: []string{"21 attempts from 02:00:00 to 02:20:00", "all were answered HTTP 503"}},
+		{name: "no answer comes", lines: join(usual(),
+			failures("01:55", 2, "ambiguous", "the request was sent to broker.example and no answer came: it took too long"),
+			line("01:56", event.Event{Type: event.Ambiguous, Kind: "ambiguous", Message: "nobody knows whether the server has replaced the refresh token: it took too long. It is tried again 02:05"})), verdict: None,
+			words: []string{"2 attempts", "got no answer", "nobody knows whether", "tokenkeeper status main"}},
+		{name: "the login is refused", lines: join(usual(),
+			line("01:50", event.Event{Type: event.NeedsLogin, Kind: "invalid_grant", Message: "the server refused the refresh token (invalid_grant) 20h0m0s before it should have died. Another program may have refreshed this grant, or a new login has ended it. Log in again: tokenkeeper login main"})), verdict: None,
+			words: []string{"refused the refresh token", "invalid_grant", "01:50:00", "Another program may have", "tokenkeeper login main"}},
+		{name: "the client is refused", lines: join(usual(), failures("01:45", 4, "invalid_client", "broker.example does not know the client (invalid_client)")), verdict: None,
+			words: []string{"4 attempts", "invalid_client", "client_secret", "tokenkeeper reload"}},
+		{name: "the proxy refuses", lines: join(usual(), failures("01:45", 3, "not_sent", "nothing was sent to broker.example: the proxy proxy.example:3128 (setting proxy) wants a user and a password (HTTP 407)")), verdict: None,
+			words: []string{"3 attempts", "proxy", "HTTP 407", "nothing was sent", "tokenkeeper doctor"}},
+		{name: "the name can't be looked up", lines: join(usual(), failures("01:45", 6, "not_sent", "nothing was sent to broker.example: the host name broker.example can't be looked up")), verdict: None,
+			words: []string{"6 attempts", "host name", "can't be looked up", "network", "tokenkeeper doctor"}},
+		{name: "the certificate is not valid yet", lines: join(usual(), failures("01:45", 3, "not_sent", "nothing was sent to broker.example: its TLS certificate is not trusted: x509: certificate has expired or is not yet valid: current time 2019-01-01")), verdict: None,
+			words: []string{"3 attempts", "TLS certificate", "clock"}},
+		{name: "the clock is wrong", lines: join(usual(),
+			other("01:55", event.Event{Type: event.ClockJumped, Provider: "schwab", Message: "the wall clock moved by -3h0m0s against the monotonic one; 2 accounts are due earlier now"})), verdict: None,
+			words: []string{"clock", "set back", "3h0m0s", "01:55:00"}},
+		{name: "the token is dead on arrival", lines: join(usual(),
+			line("01:50", event.Event{Type: event.RefreshFailed, Kind: "transient", Version: 42, Failures: 1, Max: 5,
+				Message: "account main: the broker has answered with an access token that is dead already (it says that the token lives 0s); it is stored as version 42, and given to nobody"})), verdict: None,
+			words: []string{"dead already", "version 42", "clock"}},
+		{name: "too many requests", lines: join(usual(), failures("01:50", 2, "rate_limited", "broker.example asks for fewer requests (HTTP 429)")), verdict: None,
+			words: []string{"2 attempts", "fewer requests", "HTTP 429"}},
+		{name: "a person has paused it", lines: join(usual(),
+			line("01:40", event.Event{Type: event.Paused, Message: "paused since 2026-11-30 01:40 UTC by user 1000 (the broker moves): nothing is asked of its broker; to go on: tokenkeeper resume main"})), verdict: None,
+			words: []string{"paused", "user 1000", "the broker moves", "tokenkeeper resume main"}},
+		{name: "a pause that is over is no reason", lines: join(usual(),
+			line("01:35", event.Event{Type: event.Paused, Message: "paused since 2026-11-30 01:35 UTC by user 1000: nothing is asked of its broker"}),
+			line("01:40", event.Event{Type: event.Resumed, Message: "resumed by user 1000"}), failures("01:50", 3, "transient", "broker.example answered HTTP 500")), verdict: None,
+			words: []string{"HTTP 500"}, never: []string{"tokenkeeper resume"}},
+		{name: "nobody has logged in", lines: join(begins("01:00", "main"),
+			history.Line{Event: event.Event{Time: clock("01:00"), Type: history.Stands, Account: "main", Provider: "schwab"}, Standing: "new"}), verdict: None,
+			words: []string{"no token yet", "nobody has logged in", "tokenkeeper login main"}},
+		{name: "a login that failed", lines: join(begins("01:00", "main"),
+			history.Line{Event: event.Event{Time: clock("01:00"), Type: history.Stands, Account: "main", Provider: "schwab"}, Standing: "new"},
+			line("01:10", event.Event{Type: event.LoginFailed, Kind: "transient", Message: "the login brought no token (broker.example answered HTTP 500)"})), verdict: None,
+			words: []string{"no token yet", "login", "01:10:00", "HTTP 500", "tokenkeeper login main"}},
+		{name: "the login has ended", lines: join(usual(),
+			line("01:45", event.Event{Type: event.NeedsLogin, Alert: true, State: event.AlertRaised,
+				Message: "account main needs a login: its login has ended 2026-11-30 01:45 UTC; its access token ends 2026-11-30 02:00 UTC; log in: tokenkeeper login main"})), verdict: None,
+			words: []string{"its login has ended", "01:45", "tokenkeeper login main"}, never: []string{"refused"}},
+		{name: "another program has spent the grant", lines: join(usual(),
+			line("01:50", event.Event{Type: event.RivalRefresher, Message: "the server refused our refresh token, and the shared file held a newer one: another program refreshes this grant without taking the lock. Its token is used; let that program take the lock, or stop it"}),
+			line("01:51", event.Event{Type: event.NeedsLogin, Kind: "invalid_grant", Message: "the server refused the refresh token (invalid_grant)"})), verdict: None,
+			words: []string{"another program refreshes this grant", "refused", "stop it", "tokenkeeper login main"}},
+		{name: "a bot holds the shared file", lines: join(usual(),
+			line("01:50", event.Event{Type: event.SharedFileHeld, Message: "the shared file could not be locked, so nothing was refreshed: it is held by python3 (PID 4711) since 01:48"})), verdict: None,
+			words: []string{"shared file", "could not be locked", "PID 4711", "End the program"}},
+		{name: "an unknown token stands in its file", lines: join(usual(),
+			line("01:40", event.Event{Type: event.UnknownToken, Message: "the shared file holds a refresh token that nobody here knows. Nothing is refreshed until somebody decides: tokenkeeper import main --force"})), verdict: None,
+			words: []string{"nobody here knows", "somebody decides", "tokenkeeper import main --force"}},
+		{name: "the store is another machine's", lines: join(usual(),
+			other("01:31", event.Event{Type: event.OtherMachine, Message: "the store belongs to machine alpha, and this is beta: give it to this one with tokenkeeper adopt"})), verdict: None,
+			words: []string{"belongs to machine alpha", "tokenkeeper adopt"}},
+		{name: "the disk is full", lines: join(usual(),
+			line("01:50", event.Event{Type: event.DiskTrouble, Message: "note the attempt: write tokenkeeper.db: no space left on device. Check the disk of the state directory; it is tried again"}),
+			other("02:20", event.Event{Type: history.Lost, Message: "events that could not be written to the history: 12"})), verdict: None,
+			words: []string{"no space left on device", "disk", "tokenkeeper doctor", "12"}},
+		{name: "the provider crashes", lines: join(usual(),
+			other("01:45", event.Event{Type: event.ProviderStopped, Provider: "schwab", Next: clock("01:46"), Message: "provider schwab is started again in 1s: the process is gone: exit status 2"}),
+			other("01:47", event.Event{Type: event.ProviderStopped, Provider: "schwab", Next: clock("01:49"), Message: "provider schwab is started again in 2m0s: the process is gone: exit status 2"})), verdict: None,
+			words: []string{"provider schwab", "ended 2 times", "exit status 2", "tokenkeeper restart schwab"}},
+		{name: "the provider's program is missing", lines: join(begins("01:00", "main"), comes("01:30", 41, "02:00", "bot"),
+			other("01:40", event.Event{Type: event.ProviderParked, Provider: "schwab", Message: "provider schwab is parked: /opt/schwab is missing: install the provider there, or correct its command in the configuration; then run: tokenkeeper restart schwab"})), verdict: None,
+			words: []string{"parked", "/opt/schwab is missing", "tokenkeeper restart schwab"}},
+		{name: "a sink does not take it", lines: join(usual(), comes("01:50", 42, "02:40", "bot"),
+			line("01:51", event.Event{Type: event.DeliveryFailed, Sink: "hook", Version: 42, Failures: 3, Max: 5, Message: `sink "hook" did not take account main: HTTP 500; trying again in 30s`})), verdict: Valid,
+			words: []string{"valid token", "hook", "still has version 41", "HTTP 500", "tokenkeeper sinks test hook"}, never: []string{"Nothing has to be done"}},
+		{name: "a consumer is not there", lines: join(usual(), comes("01:50", 42, "02:40", "hook"),
+			line("01:50", event.Event{Type: event.SinkAbsent, Sink: "bot", Version: 42, Message: `sink "bot" waits: nobody listens on /run/bot.sock; its tokens are delivered when it comes`})), verdict: Valid,
+			words: []string{"valid token", "bot", "still has version 41", "nobody listens on /run/bot.sock", "start"}},
+		{name: "the consumer held an older version", lines: join(usual(), comes("01:50", 42, "02:40", "hook")), verdict: Valid,
+			words: []string{"valid token", "version 42", "bot still has version 41", "ended at 02:00:00"}},
+		{name: "a reload failed", lines: join(begins("01:00", "spare"),
+			other("01:20", event.Event{Type: event.ReloadFailed, Alert: true, State: event.AlertRaised, Message: "the configuration could not be read again, and what runs does not follow it: line 7: accounts: main is there twice"})), verdict: None,
+			words: []string{"not configured", "could not be read again", "line 7", "tokenkeeper reload"}},
+		{name: "the supervisor was stopped", lines: join(usual(), ends("01:40"), begins("02:45", "main"), comes("02:45", 42, "03:15", "bot", "hook")), now: "02:50", verdict: None,
+			words: []string{"No supervisor was running from 01:40:00 to 02:45:00", "it was stopped", "version 42", "02:45:00", "Nothing has to be done"}},
+		{name: "the supervisor is stopped", lines: join(usual(), ends("01:40")), verdict: None,
+			words: []string{"No supervisor has been running since 01:40:00", "it was stopped", "tokenkeeper run"}},
+		{name: "the supervisor was killed", lines: join(usual(), begins("02:45", "main")), now: "02:50", verdict: None,
+			words: []string{"without a word", "after 01:30:00", "started again at 02:45:00", "killed"}},
+		{name: "the machine slept", lines: join(usual(),
+			other("07:30", event.Event{Type: event.ClockJumped, Provider: "schwab", Message: "the wall clock moved by 5h45m0s against the monotonic one; 2 accounts are due earlier now"}),
+			comes("07:31", 42, "08:00", "bot", "hook")), now: "07:40", verdict: None,
+			words: []string{"slept", "5h45m0s", "07:30:00", "version 42"}},
+		{name: "it was not configured then", lines: join(begins("01:00", "spare"), ends("02:59"), begins("03:00", "main", "spare"), comes("03:01", 1, "03:31", "bot")), now: "03:10", verdict: None,
+			words: []string{"not configured", "03:01:00", "version 1"}},
+		{name: "it was due too late", lines: join(usual(),
+			other("01:55", event.Event{Type: event.PlanMended, Provider: "schwab", Message: "the plan of provider schwab was wrong (main was not in it) and was made anew from its accounts. This is a defect of Tokenkeeper"})), verdict: None,
+			words: []string{"the plan of provider schwab was wrong", "01:55:00", "tokenkeeper restart schwab"}},
+		{name: "a forced refresh failed", lines: join(usual(),
+			line("01:55", event.Event{Type: event.Audit, Act: &event.Act{Name: "refresh", Force: true, Caller: event.Caller{UID: 1000, Program: "/usr/bin/tokenkeeper"}}}),
+			failures("01:55", 1, "transient", "broker.example answered HTTP 500")), verdict: None,
+			words: []string{"user 1000", "refresh by force", "01:55:00", "One attempt", "HTTP 500"}},
+		{name: "it is restored from a backup", lines: join(begins("01:00", "main"),
+			line("01:00", event.Event{Type: event.StoreRestored, Version: 37, Message: "version 37 of 2026-11-29T23:00:00Z, from a backup: a newer version may be lost, so its refresh token may be spent"}),
+			line("01:02", event.Event{Type: event.NeedsLogin, Kind: "invalid_grant", Expiry: clock("-23:30"), Message: "the server refused the refresh token (invalid_grant)"})), verdict: None,
+			words: []string{"from a backup", "a newer version may be lost", "refused", "tokenkeeper login main"}},
+		{name: "restored from a backup, and still good", lines: join(begins("01:00", "main"),
+			line("01:00", event.Event{Type: event.StoreRestored, Version: 37, Message: "version 37 of 2026-11-30T00:50:00Z, from a backup: its newest version was restored"}),
+			history.Line{Event: event.Event{Time: clock("01:00"), Type: history.Stands, Account: "main", Provider: "schwab", Version: 37, Expiry: clock("01:20")}, Standing: "valid"},
+			line("01:01", event.Event{Type: event.LoginTold, Version: 38, Expiry: clock("01:20"), Message: "a person has said when the login was made"})), at: "01:10", now: "01:10", verdict: Valid,
+			words: []string{"version 38", "taken from a backup at 01:00:00", "lives until 01:20:00"}},
+		{name: "others can change what steers it", lines: join(usual(),
+			line("01:50", event.Event{Type: event.Untrusted, Kind: "not_sent", Message: "/etc/ca.pem can be changed by group staff. The refresh token is not used before that is put right; it is tried again"})), verdict: None,
+			words: []string{"/etc/ca.pem can be changed by group staff", "tokenkeeper check"}},
+		{name: "the history begins later", lines: usual(), at: "-12:00", verdict: Unknown,
+			words: []string{"not known", "history begins at", "01:00:00"}},
+		{name: "there is no history", verdict: Unknown, words: []string{"not known", "no history"}},
+		{name: "nobody knows the account", lines: join(begins("01:00"), line("01:10", event.Event{Type: event.Delivered}))[:2], verdict: Unknown,
+			words: []string{"not known", "nothing of account main"}},
+	}
+}
+
+func TestFaults(t *testing.T) {
+	if n := len(faults()); n < 30 {
+		t.Fatalf("only %d faults are written down", n)
+	}
+	for _, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			at, now := f.at, f.now
+			if at == "" {
+				at = "02:30"
+			}
+			if now == "" {
+				now = "02:30"
+			}
+			got := Explain(f.lines, Question{Account: "main", At: clock(at), Now: clock(now)})
+			said := strings.Join(got.Sentences, "\n")
+			if got.Verdict != f.verdict {
+				t.Errorf("the verdict is %s, not %s", got.Verdict, f.verdict)
+			}
+			for _, word := range f.words {
+				if !strings.Contains(said, word) {
+					t.Errorf("%q is not said", word)
+				}
+			}
+			for _, word := range f.never {
+				if strings.Contains(said, word) {
+					t.Errorf("%q is said", word)
+				}
+			}
+			if n := len(got.Sentences); n < 3 || n > 8 {
+				t.Errorf("%d sentences", n)
+			}
+			for n, s := range got.Sentences {
+				toCopy := n == len(got.Sentences)-1 && strings.Contains(s, "tokenkeeper ") // may end with a command
+				if !strings.HasSuffix(s, ".") && !toCopy || strings.HasSuffix(s, "..") || strings.Contains(s, "  ") {
+					t.Errorf("no sentence: %q", s)
+				}
+			}
+			t.Logf("said:\n%s", said)
+		})
+	}
+}

@@ -1,0 +1,313 @@
+package explain
+
+import (
+	"cmp"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
+)
+
+// story is what is known of an account at a moment.
+type story struct {
+	account, provider string
+	at                time.Time
+	lines             []history.Line
+	from              time.Time // where the history begins
+
+	token    token
+	ended    map[uint64]time.Time // when each version ended
+	standing string               // when the run began
+	// configured by then; nil: that is not known.
+	configured *bool
+	// met is what may have kept the next token from coming, since the newest one came.
+	met []met
+	// paused, held and parked last until they are over, whatever tokens come.
+	paused, held, parked *history.Line
+	sinks                map[string]*had
+	gaps                 []gap
+	lost                 []history.Line
+}
+
+// token is the newest by then.
+type token struct {
+	known       bool
+	version     uint64
+	by          event.Type
+	from, until time.Time // zero: not known
+}
+
+// met is a trouble of a class.
+type met struct {
+	class class
+	line  history.Line
+}
+
+// began is when the first of those was met for which it stands.
+func (m met) began() time.Time { return cmp.Or(m.line.First, m.line.Time) }
+
+// times is how many were met.
+func times(all []met) (n int) {
+	for _, m := range all {
+		n += max(1, m.line.Times)
+	}
+	return n
+}
+
+// had is what a sink has had of the account.
+type had struct {
+	version uint64
+	at      time.Time
+	// failed is why it does not have a newer one.
+	failed *history.Line
+}
+
+// gap is a time in which no supervisor was running.
+type gap struct {
+	from, to time.Time // to is zero: it lasts
+	// sudden: it was not stopped, and from is when it was heard of last.
+	sudden bool
+}
+
+// tell reads the lines up to a moment. silent: none runs now.
+func tell(lines []history.Line, account string, at time.Time, silent bool) *story {
+	s := &story{account: account, at: at, lines: lines, ended: map[uint64]time.Time{}, sinks: map[string]*had{}}
+	for _, l := range lines {
+		if s.from.IsZero() && !l.Again {
+			s.from = l.Time
+		}
+		if l.Account == account && l.Provider != "" {
+			s.provider = l.Provider
+		}
+	}
+	s.gaps = gapsOf(lines, silent)
+	for _, l := range lines {
+		if !l.Time.After(at) {
+			s.take(l)
+		}
+	}
+	s.sleeps()
+	return s
+}
+
+func gapsOf(lines []history.Line, silent bool) (gaps []gap) {
+	running, last := true, time.Time{}
+	for _, l := range lines {
+		if l.Again {
+			continue
+		}
+		switch {
+		case l.Type == history.RunBegan && !last.IsZero():
+			gaps = append(gaps, gap{last, l.Time, running})
+			running = true
+		case l.Type == history.RunEnded:
+			running = false
+		}
+		last = l.Time
+	}
+	if !last.IsZero() && (!running || silent) {
+		gaps = append(gaps, gap{from: last, sudden: running})
+	}
+	return gaps
+}
+
+// take is one line.
+func (s *story) take(l history.Line) {
+	own := l.Account == s.account
+	switch {
+	case l.Type == history.Configured:
+		if l.Accounts != nil {
+			has := slices.Contains(l.Accounts, s.account)
+			s.configured = &has
+		}
+	case l.Type == history.Lost:
+		s.lost = append(s.lost, l)
+	case own && l.Type == history.Stands:
+		s.stand(l)
+	case own && l.IsToken():
+		s.renew(l)
+	case own && l.Sink != "":
+		s.deliver(l)
+	case own && l.Type == event.Paused:
+		s.paused = &l
+	case own && l.Type == event.Resumed:
+		s.paused = nil
+	case l.Type == event.OtherMachine:
+		s.held = &l
+	case l.Type == event.MachineAdopted:
+		s.held = nil
+	case l.Type == event.ProviderParked && s.isProvider(l):
+		s.parked = &l
+	case l.Type == event.ProviderStarted && s.isProvider(l):
+		s.parked = nil
+	case s.concerns(l):
+		if c, ok := classOf(l); ok && !(l.Alert && s.hasMet(c)) { // whoever met it may have told it before
+			s.met = append(s.met, met{c, l})
+		}
+	}
+	if own && s.token.until.IsZero() && !l.Expiry.IsZero() && (l.Type == history.Stands || !l.IsToken()) { // each names the end of the token that stands
+		s.token.known, s.token.until = true, l.Expiry
+		s.ended[s.token.version] = l.Expiry
+	}
+}
+
+func (s *story) hasMet(c class) bool {
+	return slices.ContainsFunc(s.met, func(m met) bool { return m.class.key == c.key })
+}
+
+func (s *story) isProvider(l history.Line) bool {
+	return s.provider != "" && l.Provider == s.provider && l.Account == "" && l.Sink == ""
+}
+
+// concerns says whether a line is about the account, its provider, or everything.
+func (s *story) concerns(l history.Line) bool {
+	switch {
+	case l.Account != "":
+		return l.Account == s.account
+	case l.Sink != "":
+		return false
+	case l.Provider == "":
+		return true
+	case l.Alert && l.Type != event.ProviderCrashing && l.Type != event.Overload: // of several accounts, some of which it names
+		return l.Provider == s.provider && regexp.MustCompile(`(^|[\s,:])`+regexp.QuoteMeta(s.account)+`($|[\s,;:])`).MatchString(l.Message)
+	}
+	return l.Provider == s.provider
+}
+
+// stand is how the account stood when a run began.
+func (s *story) stand(l history.Line) {
+	s.standing = l.Standing
+	switch {
+	case l.Version == 0:
+		s.token = token{}
+	case l.Version != s.token.version:
+		l.Time = cmp.Or(l.StoredAt, l.Time)
+		s.renew(l)
+	}
+}
+
+func (s *story) renew(l history.Line) {
+	s.ended[l.Version] = l.Expiry
+	if l.Type == event.LoginTold && s.token.known { // it is the same token
+		s.token.version, s.token.until = l.Version, l.Expiry
+		return
+	}
+	s.token = token{true, l.Version, l.Type, l.Time, l.Expiry}
+	// What is of no token, and stays as it is, is kept by itself.
+	s.met = nil
+	if l.Type == event.StoreRestored {
+		s.met = []met{{restored, l}}
+	}
+}
+
+func (s *story) deliver(l history.Line) {
+	h := s.sinks[l.Sink]
+	if h == nil {
+		h = &had{}
+		s.sinks[l.Sink] = h
+	}
+	switch l.Type {
+	case event.Delivered:
+		*h = had{version: l.Version, at: l.Time}
+	case event.DeliveryFailed, event.SinkAbsent, event.DeliveryPutOff:
+		h.failed = &l
+	}
+}
+
+// drift is by how much a clock has jumped.
+var drift = regexp.MustCompile(`moved by (-?[0-9hms.]+) against`)
+
+// sleeps finds when the machine slept, of which is told only afterwards.
+func (s *story) sleeps() {
+	for _, l := range s.lines {
+		found := drift.FindStringSubmatch(l.Message)
+		if l.Type != event.ClockJumped || found == nil || l.Provider != "" && l.Provider != s.provider {
+			continue
+		}
+		by, err := time.ParseDuration(found[1])
+		began := l.Time.Add(-by)
+		switch {
+		case err != nil:
+		case by < 0 && l.Time.After(s.token.from) && !l.Time.After(s.at):
+			s.met = append(s.met, met{setBack, l})
+		case by > 0 && began.Before(s.at) && (l.Time.After(s.at) || l.Time.After(s.token.until) && !began.Before(s.token.from)):
+			s.met = append(s.met, met{asleep, l})
+		default:
+			continue
+		}
+		if n := len(s.met) - 1; n >= 0 && err == nil {
+			s.met[n].line.Message = by.Abs().String()
+		}
+	}
+}
+
+// next is when the first token came after the moment.
+func (s *story) next() (history.Line, bool) {
+	for _, l := range s.lines {
+		if l.Account == s.account && l.IsToken() && l.Time.After(s.at) && l.Version != s.token.version && l.Type != history.Stands {
+			return l, true
+		}
+	}
+	return history.Line{}, false
+}
+
+// missing is the time without a supervisor that matters: it lasted at the moment, or beyond
+// the end of the token.
+func (s *story) missing() *gap {
+	const restart = 2 * time.Minute
+	for n := len(s.gaps) - 1; n >= 0; n-- {
+		g := s.gaps[n]
+		lasted := g.to.IsZero() || g.to.After(s.at)
+		switch {
+		case !g.from.Before(s.at), g.sudden && !lasted && g.to.Sub(g.from) < restart:
+		case lasted, s.token.known && g.to.After(s.token.until) && g.to.After(s.token.from):
+			return &g
+		}
+	}
+	return nil
+}
+
+func (s *story) verdict() Verdict {
+	switch {
+	case s.from.IsZero(), s.at.Before(s.from):
+		return Unknown
+	case s.token.known && s.token.until.IsZero():
+		return Unknown
+	case s.token.known && s.token.until.After(s.at):
+		return Valid
+	case s.token.known, s.standing == "new", s.isUnconfigured():
+		return None
+	}
+	return Unknown
+}
+
+func (s *story) isUnconfigured() bool { return s.configured != nil && !*s.configured }
+
+// deliveries are ordered by the sinks' names.
+func (s *story) deliveries() []Delivery {
+	all := []Delivery{}
+	for _, name := range slices.Sorted(maps.Keys(s.sinks)) {
+		h := s.sinks[name]
+		d := Delivery{Sink: name, Version: h.version, At: h.at}
+		if h.failed != nil {
+			d.Error = s.clean(h.failed.Message)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// counted are the words before what an error of an attempt says.
+var counted = regexp.MustCompile(`^\w+ failed \([^)]*\): `)
+
+// clean is a message without what the reader knows, and without its end.
+func (s *story) clean(message string) string {
+	message = counted.ReplaceAllString(message, "")
+	message = strings.TrimPrefix(message, "account "+s.account+": ")
+	message = strings.Join(strings.Fields(message), " ")
+	return strings.TrimRight(strings.TrimSuffix(message, "; it will be tried again"), ". ")
+}

@@ -1,0 +1,129 @@
+// Package history keeps what has happened over restarts, in a ring of lines of JSON below
+// the state directory: to be shown afterwards, and to explain why an account had no token.
+// Nothing depends on it: what it can't write is lost to it, and holds up nobody.
+package history
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// What the history tells of itself and of who writes it, beside the events of the bus.
+const (
+	// RunBegan and RunEnded are a supervisor's start and orderly stop: one that begins
+	// after another that did not end was preceded by a kill, or by the machine's end.
+	RunBegan event.Type = "run_began"
+	RunEnded event.Type = "run_ended"
+	// Configured names the accounts that there are from then on.
+	Configured event.Type = "configured"
+	// Stands is how an account stood when the run began.
+	Stands event.Type = "stands"
+	// Lost: some events could not be written.
+	Lost event.Type = "history_lost"
+)
+
+// Line is one line of it. It never holds a secret.
+type Line struct {
+	event.Event
+	// Accounts of a line of type [Configured].
+	Accounts []string `json:"accounts,omitempty"`
+	// Standing of a line of type [Stands] is the state of the account, and StoredAt since when
+	// it has its token.
+	Standing string    `json:"standing,omitempty"`
+	StoredAt time.Time `json:"stored_at,omitzero"`
+	// Times is how many failures for the same reason it stands for, the first of them at First
+	// and the last at its own time; 0: it is one.
+	Times int       `json:"times,omitempty"`
+	First time.Time `json:"first,omitzero"`
+	// Again: it is repeated from a part of the ring that will be gone.
+	Again bool `json:"again,omitempty"`
+}
+
+// Happened says whether it is something that happened when it was written.
+func (l Line) Happened() bool {
+	return !l.Again && l.Type != Stands && l.Type != Configured
+}
+
+// IsToken says whether the account has a token from then on that it did not have.
+func (l Line) IsToken() bool {
+	switch l.Type {
+	case event.Refreshed, event.LoggedIn, event.Imported, event.Adopted, event.Restored, event.LoginTold:
+		return l.Account != ""
+	case event.StoreRestored, Stands:
+		return l.Account != "" && l.Version > 0
+	}
+	return false
+}
+
+// maxText of a message: some quote lists of accounts.
+const maxText = 1000
+
+// marshal is a line as it stands in the file, with its end.
+func (l Line) marshal() ([]byte, error) {
+	l.Time, l.StoredAt, l.First = l.Time.UTC().Truncate(time.Millisecond), whole(l.StoredAt), whole(l.First)
+	l.Expiry, l.Next = whole(l.Expiry), whole(l.Next)
+	if len(l.Message) > maxText {
+		l.Message = strings.ToValidUTF8(l.Message[:maxText], "") + "…"
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(l)
+	return b.Bytes(), err
+}
+
+func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
+// parse reads what was written. What is torn or damaged is left out.
+func parse(text []byte) (lines []Line) {
+	for line := range bytes.Lines(text) {
+		var l Line
+		if json.Unmarshal(line, &l) == nil && l.Type != "" && !l.Time.IsZero() {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// lasting are those of the lines that have to be known to understand what follows them:
+// the newest of each kind about each subject, but what an account's newer token has ended.
+func lasting(lines []Line) (kept []Line) {
+	type subject struct {
+		is                      event.Type
+		account, provider, sink string
+	}
+	const token event.Type = "token"
+	newest := map[subject]int{}
+	of := func(l Line) subject {
+		s := subject{l.Type, l.Account, l.Provider, l.Sink}
+		if s.account != "" { // a provider may be known of some of its lines alone
+			s.provider = ""
+		}
+		switch {
+		case l.IsToken():
+			s.is, s.sink = token, ""
+		case l.Type == event.Resumed:
+			s.is = event.Paused
+		case l.Type == event.ProviderStarted:
+			s.is = event.ProviderStopped
+		}
+		return s
+	}
+	for n, l := range lines {
+		newest[of(l)] = n
+	}
+	for n, l := range lines {
+		s := of(l)
+		since, has := newest[subject{is: token, account: l.Account}]
+		stays := s.is == token || s.is == event.Paused || l.Sink != ""
+		if newest[s] == n && l.Type != Lost && l.Type != event.Audit && (stays || l.Account == "" || !has || n > since) {
+			l.Again = true
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}

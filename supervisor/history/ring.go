@@ -1,0 +1,183 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The ring is two files of half its size: lines are added to one until it is full, which
+// then takes the place of the other.
+const (
+	fileName   = "history"
+	beforeName = "history.before"
+	// DefaultSize is that of both.
+	DefaultSize = 4 << 20
+)
+
+// ring is where lines are added. Nothing stays open between two writes, so that it does not
+// matter what somebody does with the files meanwhile.
+type ring struct {
+	dir  string
+	half int64
+}
+
+func (r ring) path(name string) string { return filepath.Join(r.dir, name) }
+
+// add writes whole lines. It does not wait for the disk: what a loss of power takes is the
+// newest half minute.
+func (r ring) add(text []byte) error {
+	f, size, err := r.open()
+	if err == nil && size > 0 && size+int64(len(text)) > r.half {
+		_ = f.Close()
+		if err = r.turn(); err == nil {
+			f, size, err = r.open()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if torn(f, size) {
+		text = append([]byte("\n"), text...)
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
+}
+
+func (r ring) open() (*os.File, int64, error) {
+	if err := r.isOurs(); err != nil {
+		return nil, 0, err
+	}
+	f, err := os.OpenFile(r.path(fileName), os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", f.Name())
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
+}
+
+// isOurs refuses a directory that somebody has put in the place of ours since the start: a
+// file in it might be another name of one that is not for the history.
+func (r ring) isOurs() error {
+	info, err := os.Stat(r.dir)
+	if err != nil {
+		return err
+	}
+	const unmapped = 65534 // who is not of this user namespace
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() && st.Uid != unmapped {
+		return fmt.Errorf("%s belongs to user %d", r.dir, st.Uid)
+	}
+	return nil
+}
+
+// torn says whether the last line has no end: a write was cut off.
+func torn(f *os.File, size int64) bool {
+	if size == 0 {
+		return false
+	}
+	var last [1]byte
+	n, _ := f.ReadAt(last[:], size-1)
+	return n == 1 && last[0] != '\n'
+}
+
+// turn puts the file that is full in the place of the one before, and begins another with
+// what has to be known of it.
+func (r ring) turn() error {
+	text, _, err := readWhole(r.path(fileName))
+	if err == nil {
+		err = os.Rename(r.path(fileName), r.path(beforeName))
+	}
+	if err != nil {
+		return err
+	}
+	var begin []byte
+	known := lasting(parse(text))
+	for n := len(known) - 1; n >= 0; n-- {
+		line, err := known[n].marshal()
+		if err != nil || int64(len(begin)+len(line)) > r.half/4 {
+			break
+		}
+		begin = append(line, begin...)
+	}
+	f, _, err := r.open()
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(begin)
+	return errors.Join(err, f.Close())
+}
+
+// Past is what the ring holds.
+type Past struct {
+	Lines []Line
+}
+
+// Read reads the ring of a state directory, whether a supervisor runs or not. None at all is
+// no error: there has been no supervisor yet.
+func Read(stateDir string) (Past, error) {
+	r := ring{dir: stateDir}
+	const tries = 3
+	for n := range tries {
+		before, after, turned, err := r.read()
+		if err != nil {
+			return Past{}, err
+		}
+		if turned && n < tries-1 { // while it was read
+			continue
+		}
+		lines := parse(before)
+		repeated := len(lines) > 0
+		for _, l := range parse(after) {
+			if !l.Again || !repeated {
+				lines = append(lines, l)
+			}
+		}
+		return Past{lines}, nil
+	}
+	return Past{}, nil
+}
+
+// read reads both files; turned says that they are one and the same by now.
+func (r ring) read() (before, after []byte, turned bool, err error) {
+	after, is, err := readWhole(r.path(fileName))
+	if err != nil {
+		return nil, nil, false, err
+	}
+	before, was, err := readWhole(r.path(beforeName))
+	return before, after, is != nil && was != nil && os.SameFile(is, was), err
+}
+
+// readWhole is what a file holds; nothing if it is not there.
+func readWhole(path string) ([]byte, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	} else if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s is no file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxRead))
+	return text, info, err
+}
+
+// maxRead of a file that is larger than we would have made it.
+const maxRead = 64 << 20
