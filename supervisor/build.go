@@ -87,6 +87,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.dir.Started()
+	s.noteStanding()
 	s.postAll()
 	return nil
 }

@@ -30,6 +30,8 @@ const (
 	delivering
 	// serving: the processes of sinks, through which it goes.
 	serving
+	// noting: what writes down what happened until then.
+	noting
 	stages
 )
 

@@ -14,6 +14,7 @@ var (
 	heartbeatPost = post{keeping, "heartbeat", ""}
 	metricsPost   = post{keeping, "metrics", ""}
 	watchPost     = post{keeping, "configuration's files", ""}
+	historyPost   = post{noting, "history", ""}
 )
 
 func providerPost(name string) post    { return post{keeping, "provider", name} }
@@ -25,6 +26,7 @@ func sinkProcessPost(name string) post { return post{serving, "process of sink",
 func (s *Supervisor) postAll() {
 	there := s.roster.Now()
 	s.crew.add(alertsPost, s.alerts)
+	s.crew.add(historyPost, s.history)
 	for name := range there.Members {
 		s.postProvider(there, name)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
@@ -85,6 +86,7 @@ type Supervisor struct {
 
 	file      *configfile.File
 	events    *event.Bus
+	history   *history.Writer
 	dir       *statedir.Dir
 	ownership *ownership.Ownership
 	roster    *roster.Roster
@@ -118,6 +120,9 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		roster: roster.New(opts.Config),
 		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
+	s.history = history.New(history.Config{Dir: opts.Config.StateDir, Wall: opts.Seams.Wall, Log: opts.Log})
+	s.history.Began(opts.Version)
+	s.events.ObserveAudited(s.history.Note)
 	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Started: s.started, Wall: opts.Seams.Wall})
 	s.backend = sync.OnceValue(s.newBackend)
 	s.inquirer = restore.NewInquirer(s.roster, func(ctx context.Context, account string) (time.Time, error) {

@@ -161,6 +161,7 @@ func TestNoSecretIsTold(t *testing.T) {
 	c.mustNotBeIn(t, "standard error", r.Stderr())
 	c.mustNotBeIn(t, "the log file", string(readFile(t, s.path("tk.log"))))
 	c.mustNotBeIn(t, "the stream of events", events())
+	c.mustNotBeIn(t, "the history", string(readFile(t, s.path("state/history"))))
 	c.mustHaveHappened(t, r.Stderr(), events())
 
 	// The sinks hold access tokens, which shows that the search finds what is

@@ -24,7 +24,7 @@ type killing struct {
 	t    *testing.T
 	site *site
 	run  *running
-	h    *history
+	h    *followed
 	saxo *brokersim.Server
 	door *door
 	rows []*killRow

@@ -75,8 +75,8 @@ const filesYAML = `sinks:
   files: {type: file, path: "{account}.json", include_refresh_token: true}
 `
 
-// history is every event since it was begun.
-type history struct {
+// followed is every event since it was begun.
+type followed struct {
 	t       *testing.T
 	mu      sync.Mutex
 	events  []event.Event
@@ -84,9 +84,9 @@ type history struct {
 }
 
 // follow begins a history. It ends with the process or the test.
-func (r *running) follow() *history {
+func (r *running) follow() *followed {
 	r.t.Helper()
-	h := &history{t: r.t, changed: make(chan struct{})}
+	h := &followed{t: r.t, changed: make(chan struct{})}
 	ctx, cancel := context.WithCancel(context.Background())
 	started, done := make(chan struct{}), make(chan struct{})
 	c := control.NewClient(r.Client.Socket())
@@ -115,14 +115,14 @@ func (r *running) follow() *history {
 }
 
 // mark is where the history stands, for since and await.
-func (h *history) mark() int {
+func (h *followed) mark() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.events)
 }
 
 // since returns the events from mark on that match.
-func (h *history) since(mark int, match func(event.Event) bool) []event.Event {
+func (h *followed) since(mark int, match func(event.Event) bool) []event.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var found []event.Event
@@ -135,7 +135,7 @@ func (h *history) since(mark int, match func(event.Event) bool) []event.Event {
 }
 
 // await returns the first event from mark on that matches.
-func (h *history) await(mark int, match func(event.Event) bool) event.Event {
+func (h *followed) await(mark int, match func(event.Event) bool) event.Event {
 	h.t.Helper()
 	late := waittest.Late(h.t)
 	for {

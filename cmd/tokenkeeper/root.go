@@ -80,6 +80,8 @@ func (e *env) commands() []*cobra.Command {
 		newSinksCommand(e),
 		newAlertsCommand(e),
 		newEventsCommand(e),
+		newExplainCommand(e),
+		newLogsCommand(e),
 		newAccountsCommand(e),
 		newRefreshCommand(e),
 		newPauseCommand(e),

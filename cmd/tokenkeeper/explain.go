@@ -1,0 +1,73 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
+)
+
+// explainVerb is the environment of the verb that explains.
+type explainVerb struct{ *env }
+
+func newExplainCommand(of *env) *cobra.Command {
+	e := explainVerb{of}
+	var at string
+	cmd := &cobra.Command{
+		Use:   "explain ACCOUNT [--at TIME]",
+		Short: "Say why an account has no valid token, or had none",
+		Long: `Say in sentences whether an account has a valid token, or had one at a time:
+which version, since when and until when, what kept the next one from coming,
+which sinks had what, and what to do now.
+
+It is taken from the history that a supervisor keeps in its state directory over
+restarts, of 4 MiB at most; none has to run. TIME is a time like 14:05 (the last
+one), "2026-11-21 14:05" in the zone of this machine, or 2026-11-21T14:05:00Z,
+or how long ago it was, like 90m, 2h or 3d.
+
+Exit code 1: the history does not tell.`,
+		Example: `  tokenkeeper explain schwab-main
+  tokenkeeper explain schwab-main --at 02:30`,
+		Args:              exactArgs("ACCOUNT"),
+		ValidArgsFunction: e.completes(accountNames),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return e.explain(args[0], at)
+		},
+	}
+	cmd.Flags().StringVar(&at, "at", "", "the `time` in question (default: now)")
+	return cmd
+}
+
+func (e explainVerb) explain(account, text string) error {
+	q := explain.Question{Account: account, At: e.now(), Now: e.now()}
+	var err error
+	if text != "" {
+		if q.At, err = before("--at", text, q.Now); err != nil {
+			return err
+		}
+		if q.At.After(q.Now) {
+			return usageErrorf("--at %s is yet to come: what will be is in: tokenkeeper status %s", text, account)
+		}
+	}
+	past, err := e.past()
+	if err != nil {
+		return err
+	}
+	if c, err := e.client(); err == nil {
+		q.Silent = !answers(c.Socket())
+		c.Close()
+	}
+	got := explain.Explain(past.Lines, q)
+	if e.json {
+		err = e.printJSON(got)
+	} else {
+		for _, sentence := range got.Sentences {
+			if err = e.print("%s", sentence); err != nil {
+				break
+			}
+		}
+	}
+	if err == nil && got.Verdict == explain.Unknown {
+		err = &exitError{exitFailure, errSaid}
+	}
+	return err
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
+)
+
+// past reads the history of the supervisor that [configured.client] would ask, whether it
+// runs or not.
+func (e *configured) past() (history.Past, error) {
+	dir, guessed, err := e.stateDir()
+	if err != nil {
+		return history.Past{}, err
+	}
+	past, err := history.Read(dir)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return past, fmt.Errorf("the history is for root and the user who runs the supervisor: %w", err)
+	case err != nil:
+		return past, fmt.Errorf("the history can't be read: %w", err)
+	case guessed && len(past.Lines) == 0:
+		return past, usageErrorf("there is no history in %s, beside the control socket: name the configuration with -c, which tells the state directory", dir)
+	}
+	return past, nil
+}
+
+// stateDir is where its state is; guessed: only its socket was named, which is in there
+// unless the configuration says otherwise.
+func (e *configured) stateDir() (dir string, guessed bool, err error) {
+	if e.socket != "" && e.configFile == "" {
+		return filepath.Dir(e.socket), true, nil
+	}
+	path, err := e.configPath()
+	if err != nil {
+		return "", false, err
+	}
+	cfg, err := socketOf(path, e.asker())
+	if err != nil {
+		return "", false, &exitError{exitUsage, fmt.Errorf("the configuration does not tell the state directory:\n%w", err)}
+	}
+	return cfg.StateDir, false, nil
+}
+
+// before is a moment that a person names as seen from now: a time, a time of the last 24
+// hours, or how long ago it was.
+func before(flag, text string, now time.Time) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	for _, layout := range []string{time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+		if at, err := time.ParseInLocation(layout, text, now.Location()); err == nil {
+			return at, nil
+		}
+	}
+	for _, layout := range []string{time.TimeOnly, "15:04"} {
+		clock, err := time.Parse(layout, text)
+		if err != nil {
+			continue
+		}
+		at := time.Date(now.Year(), now.Month(), now.Day(), clock.Hour(), clock.Minute(), clock.Second(), 0, now.Location())
+		if at.After(now) {
+			at = time.Date(now.Year(), now.Month(), now.Day()-1, clock.Hour(), clock.Minute(), clock.Second(), 0, now.Location())
+		}
+		return at, nil
+	}
+	ago := strings.TrimPrefix(text, "-")
+	if days, err := strconv.Atoi(strings.TrimSuffix(ago, "d")); err == nil && strings.HasSuffix(ago, "d") && days >= 0 {
+		return now.AddDate(0, 0, -days), nil
+	}
+	if d, err := time.ParseDuration(ago); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, usageErrorf("%s is a time, like 14:05, \"2026-11-21 14:05\" or 2026-11-21T14:05:00Z, or how long ago, like 90m, 2h or 3d, not %q", flag, text)
+}

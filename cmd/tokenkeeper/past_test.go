@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
+)
+
+// remember writes a history into a state directory, as a supervisor does that was stopped.
+func remember(t *testing.T, dir string, events ...event.Event) {
+	t.Helper()
+	w := history.New(history.Config{Dir: dir, Wall: func() time.Time { return now.Add(-time.Minute) }, Log: slog.New(slog.DiscardHandler)})
+	for _, e := range events {
+		w.Note(e)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	if err := w.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pastEvents are those of the last two hours and of the day before.
+func pastEvents() []event.Event {
+	at := func(ago time.Duration, e event.Event) event.Event {
+		e.Time, e.Account, e.Provider = now.Add(-ago), "schwab-main", "schwab"
+		return e
+	}
+	return []event.Event{
+		at(26*time.Hour, event.Event{Seq: 1, Type: event.LoggedIn, Version: 1, Expiry: now.Add(-25 * time.Hour), Message: "logged in"}),
+		at(time.Hour, event.Event{Seq: 2, Type: event.Refreshed, Version: 2, Expiry: now.Add(-30 * time.Minute), Message: "token refreshed"}),
+		at(time.Hour, event.Event{Seq: 3, Type: event.Delivered, Version: 2, Sink: "bot", Message: `sink "bot" has version 2`}),
+		at(50*time.Minute, event.Event{Seq: 1, Type: event.Audit, Message: "the control API is asked for refresh", Act: &event.Act{Name: "refresh", Force: true, Caller: event.Caller{UID: 1000, PID: 7, Program: "/bin/tk"}}}),
+		at(50*time.Minute, event.Event{Seq: 4, Type: event.RefreshFailed, Kind: "transient", Message: "refresh failed (once, alert from the 5th): account schwab-main: broker.example answered HTTP 503"}),
+	}
+}
+
+// What has happened is shown without a supervisor, and with one before what happens.
+func TestEventsSince(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	remember(t, w.state, pastEvents()...)
+	got := command(t, "", "events", "--since", "2h", "--no-follow", "-c", w.config)
+	want := "2026-09-14\n" +
+		"13:20:00  refreshed          schwab-main v2  token refreshed\n" +
+		"13:20:00  delivered          schwab-main → bot v2  sink \"bot\" has version 2\n" +
+		"13:30:00  refresh failed     schwab-main  refresh failed (once, alert from the 5th): account schwab-main: broker.example answered HTTP 503\n" +
+		"14:19:00  run ended          the supervisor ends, as it was told to\n"
+	if got.code != exitOK || got.stdout != want {
+		t.Errorf("%+v\nwant %s", got, want)
+	}
+	if got := command(t, "", "events", "--since", "3d", "--no-follow", "--audit", "-c", w.config); !strings.HasPrefix(got.stdout, "2026-09-13\n12:20:00  logged in") ||
+		!strings.Contains(got.stdout, "refresh by force: /bin/tk (user 1000, PID 7)\n") {
+		t.Errorf("of three days: %+v", got)
+	}
+	if got := command(t, "", "logs", "--since", "2h", "-c", w.config); got.code != exitOK || got.stdout != want {
+		t.Errorf("as a log: %+v", got)
+	}
+	if got := command(t, "", "logs", "-c", w.config); got.stdout != want {
+		t.Errorf("of the last hour: %+v", got)
+	}
+	if got := command(t, "", "events", "--since", "14:00", "--no-follow", "--json", "-c", w.config); decode[event.Event](t, got.stdout).Type != history.RunEnded {
+		t.Errorf("as JSON: %+v", got)
+	}
+	// Without a supervisor the past is shown, and then what keeps it from going on.
+	if got := command(t, "", "events", "--since", "2h", "-c", w.config); got.code != exitFailure || got.stdout != want || !strings.Contains(got.stderr, "no supervisor is running") {
+		t.Errorf("without a supervisor: %+v", got)
+	}
+	command(t, "", "events", "--no-follow", "-c", w.config).says(t, exitUsage, "", "tokenkeeper: --no-follow shows what has happened: say since when")
+	command(t, "", "events", "--since", "soon", "-c", w.config).says(t, exitUsage, "", `tokenkeeper: --since is a time, like 14:05`, `not "soon"`)
+}
+
+func TestEventsSinceGoOnLive(t *testing.T) {
+	socket, bus, _ := serve(t, &fake{})
+	remember(t, filepath.Dir(socket), pastEvents()...)
+	out, stop := follow(t, "logs", "-f", "--since", "2h", "--socket", socket)
+	out.until(t, func(s string) bool { return strings.Contains(s, "run ended") })
+	for range 4 { // it has these four already
+		bus.Publish(0, event.Event{Type: event.Delivered, Message: "twice"})
+	}
+	publishUntil(t, bus, out, event.Event{Type: event.ProviderStarted, Provider: "schwab", Message: "provider schwab serves"})
+	if code := stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if s := out.String(); strings.Contains(s, "twice") || strings.Contains(s, "missed") {
+		t.Errorf("got %s", s)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	command(t, "", "explain", "schwab-main", "-c", w.config).says(t, exitFailure, "What account schwab-main had at 2026-09-14 14:20:00 UTC is not known: there is no history.\n"+
+		"The history is written while a supervisor runs, and its oldest part goes when it is full; what is older may be in the log.\n"+
+		"See how it is now: tokenkeeper status schwab-main; and what is wrong with this machine: tokenkeeper doctor\n")
+	remember(t, w.state, pastEvents()...)
+	got := command(t, "", "explain", "schwab-main", "--at", "20m", "-c", w.config)
+	for _, want := range []string{
+		"At 2026-09-14 14:00:00 UTC account schwab-main had no valid token: version 2, refreshed at 13:20:00, had ended at 13:50:00, 10m before.\n",
+		"One attempt at 13:30:00 failed: it was answered HTTP 503: broker.example answered HTTP 503.\n",
+		"At 13:30:00 user 1000 asked for a refresh by force.\n",
+		"Version 2 was delivered to bot at 13:20:00.\n",
+	} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("not said: %s", want)
+		}
+	}
+	if got.code != exitOK || !strings.HasPrefix(lastLine(got.stdout), "Start it: tokenkeeper run") {
+		t.Errorf("%+v", got)
+	}
+	got = command(t, "", "explain", "schwab-main", "--at", "2026-09-14T13:40:00Z", "--json", "-c", w.config)
+	if e := decode[explain.Explanation](t, got.stdout); got.code != exitOK || e.Verdict != explain.Valid || e.Version != 2 || len(e.Sentences) < 3 ||
+		len(e.Causes) == 0 || e.Causes[0].Class != "server_error" || len(e.Deliveries) != 1 || e.Deliveries[0].Sink != "bot" {
+		t.Errorf("%+v", got)
+	}
+	command(t, "", "explain", "schwab-main", "--at", "2026-09-14T14:20:01Z", "-c", w.config).says(t, exitUsage, "", "tokenkeeper: --at 2026-09-14T14:20:01Z is yet to come")
+	command(t, "", "explain", "-c", w.config).says(t, exitUsage, "", "tokenkeeper: ACCOUNT is missing: tokenkeeper explain ACCOUNT [--at TIME]")
+	command(t, "", "explain", "a", "--socket", filepath.Join(t.TempDir(), "c.sock")).says(t, exitUsage, "", "tokenkeeper: there is no history in ", "name the configuration with -c")
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+func TestBefore(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	at := time.Date(2026, 11, 30, 9, 30, 0, 0, zone)
+	for text, want := range map[string]time.Time{
+		"2026-11-29T23:00:00Z": time.Date(2026, 11, 29, 23, 0, 0, 0, time.UTC),
+		"2026-11-29 14:05":     time.Date(2026, 11, 29, 14, 5, 0, 0, zone),
+		"2026-11-29 14:05:09":  time.Date(2026, 11, 29, 14, 5, 9, 0, zone),
+		"2026-11-29":           time.Date(2026, 11, 29, 0, 0, 0, 0, zone),
+		"08:00":                time.Date(2026, 11, 30, 8, 0, 0, 0, zone),
+		"10:00":                time.Date(2026, 11, 29, 10, 0, 0, 0, zone),
+		"23:59:59":             time.Date(2026, 11, 29, 23, 59, 59, 0, zone),
+		"2h":                   at.Add(-2 * time.Hour), "-2h": at.Add(-2 * time.Hour), "3d": at.AddDate(0, 0, -3), "90m": at.Add(-90 * time.Minute),
+	} {
+		if got, err := before("--at", text, at); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
+		}
+	}
+	for _, bad := range []string{"", "now", "25:00", "--2h", "-1d2", "2026-13-01"} {
+		if got, err := before("--at", bad, at); err == nil {
+			t.Errorf("%q: %s", bad, got)
+		}
+	}
+}

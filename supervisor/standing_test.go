@@ -1,0 +1,48 @@
+package supervisor
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
+)
+
+// What every supervisor writes down is enough to explain by, when it has ended.
+func TestHistoryIsWritten(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		version, stopped := w.version("main"), time.Now()
+		w.end()
+		past, err := history.Read(w.path("disk/state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := func(want event.Type) func(history.Line) bool {
+			return func(l history.Line) bool { return l.Type == want }
+		}
+		for _, want := range []event.Type{history.RunBegan, history.Configured, history.Stands, event.ProviderStarted, event.Imported, event.Refreshed, event.Delivered, history.RunEnded} {
+			if !slices.ContainsFunc(past.Lines, is(want)) {
+				t.Errorf("%s is not in the history", want)
+			}
+		}
+		if first, last := past.Lines[0], past.Lines[len(past.Lines)-1]; first.Type != history.RunBegan || last.Type != history.RunEnded {
+			t.Errorf("it goes from %s to %s", first.Type, last.Type)
+		}
+		got := explain.Explain(past.Lines, explain.Question{Account: "main", At: stopped, Now: stopped})
+		if got.Verdict != explain.Valid || got.Version != version || len(got.Deliveries) != 1 || got.Deliveries[0].Version != version {
+			t.Errorf("when it was stopped: %+v", got)
+		}
+		later := stopped.Add(time.Hour)
+		got = explain.Explain(past.Lines, explain.Question{Account: "main", At: later, Now: later, Silent: true})
+		if got.Verdict != explain.None || len(got.Causes) != 1 || got.Causes[0].Class != "not_running" {
+			t.Errorf("an hour later: %+v", got)
+		}
+	})
+}
