@@ -26,7 +26,7 @@ type story struct {
 	configured *bool
 	// met is what may have kept the next token from coming, since the newest one came.
 	met []met
-	// paused, held and parked last until they are over, whatever tokens come.
+	// paused, held and parked last until they are over, whatever else comes.
 	paused, held, parked *history.Line
 	sinks                map[string]*had
 	gaps                 []gap
@@ -197,8 +197,10 @@ func (s *story) renew(l history.Line) {
 		return
 	}
 	s.token = token{true, l.Version, l.Type, l.Time, l.Expiry}
-	// What is of no token, and stays as it is, is kept by itself.
 	s.met = nil
+	if l.Type == event.Refreshed { // which shows that nothing keeps it from that
+		s.held, s.parked = nil, nil
+	}
 	if l.Type == event.StoreRestored {
 		s.met = []met{{restored, l}}
 	}

@@ -64,9 +64,13 @@ func (w *Writer) Began(version string) {
 	w.tell(Line{Event: event.Event{Type: RunBegan, Message: "the supervisor starts, version " + version}})
 }
 
-// mostNamed is of how many accounts it is noted by name that they are configured, and how
-// they stand.
-const mostNamed = 500
+const (
+	// mostNamed is of how many accounts it is noted by name that they are configured.
+	mostNamed = 500
+	// mostStanding is of how many it is noted how they stand: a row of restarts must leave
+	// what was before it.
+	mostStanding = 100
+)
 
 // Configured notes which accounts there are from now on.
 func (w *Writer) Configured(accounts []string) {
@@ -79,7 +83,7 @@ func (w *Writer) Configured(accounts []string) {
 
 // Stand notes how the accounts stand when the run begins, each a line that has no time and no type.
 func (w *Writer) Stand(accounts []Line) {
-	if len(accounts) > mostNamed {
+	if len(accounts) > mostStanding {
 		return
 	}
 	for _, l := range accounts {
