@@ -94,19 +94,15 @@ func read(r *reader, values map[string]placed) *Image {
 		return img
 	}
 	var errs []error
-	newest, heads := head{}, 0
-	begin := r.begin()
+	begin, newest := r.begin(), head{format: Version}
 	for slot := range lanes {
-		if h, ok := readHead(begin, slot); ok {
-			heads++
-			if h.acked >= newest.acked {
-				newest, img.Format = h, h.format
-			}
-		} else {
+		if h, ok := readHead(begin, slot); !ok {
 			img.lost = append(img.lost, slot)
+		} else if h.acked >= newest.acked {
+			newest = h
 		}
 	}
-	img.Worn, img.Acked = heads < lanes, newest.acked
+	img.Worn, img.Acked, img.Format = len(img.lost) > 0, newest.acked, newest.format
 	if _, err := CheckFormat(img.Format); errors.Is(err, ErrNewerFormat) {
 		img.Err = err
 		return img
@@ -153,7 +149,7 @@ func read(r *reader, values map[string]placed) *Image {
 		}
 	}
 	switch {
-	case heads == 0:
+	case len(img.lost) == lanes:
 		errs = append(errs, errors.New("neither of its heads is whole"))
 		img.gap = math.MaxInt64
 	case r.size < newest.room:
@@ -178,7 +174,7 @@ func read(r *reader, values map[string]placed) *Image {
 
 // take adds what a frame changes.
 func (img *Image) take(f Frame, at int64) error {
-	before := img.Position
+	last := img.Position
 	img.Position = Position{f.sequence, f.sum}
 	img.transactions, img.newest = img.transactions+1, f.at
 	switch f.kind {
@@ -189,11 +185,11 @@ func (img *Image) take(f Frame, at int64) error {
 		clear(img.values)
 		img.spots, img.snapshot = img.spots[:0], at
 	case frameMore:
-		if f.prev != before.sum || f.sequence == before.Sequence {
+		if f.prev != last.sum || f.sequence == last.Sequence {
 			break
 		}
 		// All of a snapshot is of the moment that its last frame has the number of.
-		for n := len(img.spots) - 1; n >= 0 && img.spots[n].Sequence == before.Sequence; n-- {
+		for n := len(img.spots) - 1; n >= 0 && img.spots[n].Sequence == last.Sequence; n-- {
 			img.spots[n].Sequence = f.sequence
 		}
 	}

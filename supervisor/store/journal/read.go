@@ -64,10 +64,9 @@ func Head(path string) (format string, acked uint64, whole bool) {
 		return "", 0, false
 	}
 	defer func() { _ = f.Close() }()
-	b := make([]byte, headers)
-	_, err = f.ReadAt(b, 0)
-	h, ok := readHead(b, 0)
-	return h.format, h.acked, ok && err == nil && h.room == info.Size()
+	r := newReader(f, info.Size())
+	h, ok := readHead(r.begin(), 0)
+	return h.format, h.acked, ok && r.err == nil && h.room == info.Size()
 }
 
 // openRegular opens a file to read it, and nothing for which it would have to wait.
@@ -96,8 +95,8 @@ func written(f *os.File, size int64) int64 {
 		return size
 	}
 	end := int64(0)
-	for at := int64(0); at < size; {
-		data, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+	for end < size {
+		data, err := unix.Seek(int(f.Fd()), end, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			break
 		}
@@ -105,15 +104,12 @@ func written(f *os.File, size int64) int64 {
 		if err != nil || herr != nil {
 			return size // this file system knows of no holes
 		}
-		end, at = hole, hole
+		end = hole
 	}
-	_, _ = unix.Seek(int(f.Fd()), 0, unix.SEEK_SET)
-	heads := make([]byte, headers)
-	if _, err := f.ReadAt(heads, 0); err == nil {
-		for slot := range lanes { // zeros at its end may be a hole, too
-			if h, ok := readHead(heads, slot); ok {
-				end = max(end, h.room)
-			}
+	begin := newReader(f, size).begin()
+	for slot := range lanes { // zeros at its end may be a hole, too
+		if h, ok := readHead(begin, slot); ok {
+			end = max(end, h.room)
 		}
 	}
 	return min(size, end)
