@@ -1,7 +1,7 @@
 package history
 
 import (
-	"strings"
+	"hash/maphash"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -16,23 +16,26 @@ const (
 
 // repeats joins failures that come again and again for the same reason: otherwise an outage
 // of some hours would leave nothing in the ring of what was before it.
+//
+// Each event ends rows of its account alone: who publishes waits for it, and in an outage
+// every account may have one.
 type repeats struct {
-	of map[repeatedly]*repeated
+	of map[string]map[repeatedly]*repeated // by account
 }
 
-// repeatedly is whose failures they are.
+// repeatedly is which failures of an account they are.
 type repeatedly struct {
-	is                      event.Type
-	account, provider, sink string
+	is             event.Type
+	provider, sink string
 }
 
 // repeated are those of one reason.
 type repeated struct {
-	why     string
+	why     uint64
 	inRow   int
 	written time.Time
-	// last of those that are not written yet, the number of which it has; zero: all are.
-	last Line
+	// last of those that are not written yet, the number of which it has; nil: all are.
+	last *Line
 }
 
 // joins says whether failures of a type come again and again.
@@ -49,65 +52,74 @@ func (r *repeats) take(l Line) []Line {
 	if !joins(l.Type) {
 		return append(r.end(l.Account), l)
 	}
-	key := repeatedly{l.Type, l.Account, l.Provider, l.Sink}
-	why := l.Kind + withoutDigits(l.Message)
-	is := r.of[key]
+	key, why := repeatedly{l.Type, l.Provider, l.Sink}, reason(l)
+	is := r.of[l.Account][key]
 	if is == nil || is.why != why {
 		out := []Line{l}
-		if is != nil && is.last.Times > 0 {
-			out = []Line{is.last, l}
+		if is != nil && is.last != nil {
+			out = []Line{*is.last, l}
 		}
-		if r.of == nil {
-			r.of = map[repeatedly]*repeated{}
-		}
-		r.of[key] = &repeated{why: why, inRow: 1, written: l.Time}
+		r.begin(l.Account, key, &repeated{why: why, inRow: 1, written: l.Time})
 		return out
 	}
 	if is.inRow++; is.inRow <= singly {
 		is.written = l.Time
 		return []Line{l}
 	}
-	if l.Times, l.First = is.last.Times+1, is.last.First; l.First.IsZero() {
-		l.First = l.Time
+	l.Times, l.First = 1, l.Time
+	if is.last != nil {
+		l.Times, l.First = is.last.Times+1, is.last.First
 	}
-	is.last = l
-	if l.Time.Sub(is.written) < together {
+	if since := l.Time.Sub(is.written); since.Abs() < together { // the clock may have been set back
+		last := l
+		is.last = &last
 		return nil
 	}
-	is.last, is.written = Line{}, l.Time
+	is.last, is.written = nil, l.Time
 	return []Line{l}
+}
+
+func (r *repeats) begin(account string, key repeatedly, is *repeated) {
+	if r.of == nil {
+		r.of = map[string]map[repeatedly]*repeated{}
+	}
+	if r.of[account] == nil {
+		r.of[account] = map[repeatedly]*repeated{}
+	}
+	r.of[account][key] = is
 }
 
 // end ends the rows of an account, "" of what is none's, and returns what of them is not
 // written yet.
 func (r *repeats) end(account string) (lines []Line) {
-	for key, is := range r.of {
-		if key.account == account {
-			if is.last.Times > 0 {
-				lines = append(lines, is.last)
-			}
-			delete(r.of, key)
+	for _, is := range r.of[account] {
+		if is.last != nil {
+			lines = append(lines, *is.last)
 		}
 	}
+	delete(r.of, account)
 	return lines
 }
 
 // all is the rest, when the run ends.
 func (r *repeats) all() (lines []Line) {
-	for _, is := range r.of {
-		if is.last.Times > 0 {
-			lines = append(lines, is.last)
-		}
+	for account := range r.of {
+		lines = append(lines, r.end(account)...)
 	}
-	r.of = nil
 	return lines
 }
 
-func withoutDigits(text string) string {
-	return strings.Map(func(c rune) rune {
-		if c >= '0' && c <= '9' {
-			return -1
+var seed = maphash.MakeSeed()
+
+// reason is the same of failures that differ in digits alone: in when, or how often.
+func reason(l Line) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	_, _ = h.WriteString(l.Kind)
+	for n := range len(l.Message) {
+		if c := l.Message[n]; c < '0' || c > '9' {
+			_ = h.WriteByte(c)
 		}
-		return c
-	}, text)
+	}
+	return h.Sum64()
 }

@@ -49,3 +49,48 @@ func TestRepeatsAreJoined(t *testing.T) {
 		t.Errorf("at the end: %+v", rest)
 	}
 }
+
+// Who publishes waits for what an event ends: that does not grow with how many other accounts fail.
+func TestOthersFailuresHoldUpNoEvent(t *testing.T) {
+	const others = 50_000
+	var alone, among repeats
+	for n := range others {
+		among.take(Line{Event: event.Event{Time: day, Type: event.RefreshFailed, Account: fmt.Sprint("other", n)}})
+	}
+	takes := func(r *repeats) time.Duration {
+		quickest := time.Hour
+		for range 5 {
+			began := time.Now()
+			for range 200 {
+				r.take(Line{Event: event.Event{Time: day, Type: event.RefreshFailed, Account: "main"}})
+				r.take(Line{Event: event.Event{Time: day, Type: event.Refreshed, Account: "main"}})
+			}
+			quickest = min(quickest, time.Since(began))
+		}
+		return quickest
+	}
+	if one, many := takes(&alone), takes(&among); many > 100*one {
+		t.Errorf("%s among %d accounts that fail, and %s alone", many, others, one)
+	}
+	if n := len(among.of); n != others {
+		t.Errorf("%d accounts fail", n)
+	}
+}
+
+// A clock that is set back keeps no failure from being written.
+func TestRepeatsAreWrittenThoughTheClockIsSetBack(t *testing.T) {
+	var r repeats
+	written := 0
+	for minute := range 60 {
+		at := day.Add(time.Duration(minute) * time.Minute)
+		if minute >= 20 {
+			at = at.Add(-24 * time.Hour)
+		}
+		for _, l := range r.take(Line{Event: event.Event{Time: at, Type: event.RefreshFailed, Account: "main"}}) {
+			written += max(1, l.Times)
+		}
+	}
+	if written < 50 {
+		t.Errorf("%d of 60 failures are written", written)
+	}
+}
