@@ -260,3 +260,43 @@ func TestDiskHoldsUpNobody(t *testing.T) {
 		}
 	})
 }
+
+// A storm's lines, which come to the disk together, take no more room either, and none is torn.
+func TestStormIsBounded(t *testing.T) {
+	const size = 64 << 10
+	dir := t.TempDir()
+	r := ring{dir, size / 2}
+	var storm []byte
+	for n := range uint64(mostWaiting) {
+		line, err := Line{Event: refreshed(n)}.marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		storm = append(storm, line...)
+	}
+	if len(storm) < 2*size {
+		t.Fatalf("only %d bytes", len(storm))
+	}
+	for range 2 {
+		if err := r.add(storm); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{fileName, beforeName} {
+			if info, err := os.Stat(r.path(name)); err != nil || info.Size() > size/2 {
+				t.Errorf("%s has %d bytes, %v", name, info.Size(), err)
+			}
+		}
+	}
+	past, err := Read(dir)
+	if err != nil || len(past.Lines) == 0 {
+		t.Fatalf("%v, %v", past, err)
+	}
+	for n, l := range past.Lines[1:] {
+		if !l.Again && !past.Lines[n].Again && l.Version != past.Lines[n].Version+1 {
+			t.Errorf("after version %d comes %d", past.Lines[n].Version, l.Version)
+		}
+	}
+	if last := past.Lines[len(past.Lines)-1]; last.Version != mostWaiting-1 {
+		t.Errorf("the last line: %+v", last)
+	}
+}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,34 @@ func (r ring) path(name string) string { return filepath.Join(r.dir, name) }
 // add writes whole lines. It does not wait for the disk: what a loss of power takes is the
 // newest half minute.
 func (r ring) add(text []byte) error {
+	for len(text) > 0 { // a storm's lines may be more than a file takes
+		some := fitting(text, int(r.half/8))
+		if err := r.addSome(text[:some]); err != nil {
+			return err
+		}
+		text = text[some:]
+	}
+	return nil
+}
+
+// fitting is how long those whole lines are that text begins with and that are most bytes
+// together, or the first one of them.
+func fitting(text []byte, most int) int {
+	if len(text) <= most {
+		return len(text)
+	}
+	if n := bytes.LastIndexByte(text[:most], '\n'); n >= 0 {
+		return n + 1
+	}
+	if n := bytes.IndexByte(text, '\n'); n >= 0 {
+		return n + 1
+	}
+	return len(text)
+}
+
+func (r ring) addSome(text []byte) error {
 	f, size, err := r.open()
-	if err == nil && size > 0 && size+int64(len(text)) > r.half {
+	if err == nil && size > 0 && size+int64(len(text)) >= r.half { // one more ends a torn line
 		_ = f.Close()
 		if err = r.turn(); err == nil {
 			f, size, err = r.open()
