@@ -300,3 +300,15 @@ func TestStormIsBounded(t *testing.T) {
 		t.Errorf("the last line: %+v", last)
 	}
 }
+
+// A stop amid a storm is no kill.
+func TestStormLeavesTheEnd(t *testing.T) {
+	w := New(Config{Dir: t.TempDir(), Wall: func() time.Time { return day }, Log: quiet()})
+	for n := range uint64(mostWaiting + 10) {
+		w.Note(refreshed(n))
+	}
+	w.tell(Line{Event: event.Event{Type: RunEnded}})
+	if n := len(w.waiting); w.waiting[n-1].Type != RunEnded || w.lost != 10 {
+		t.Errorf("the last of %d is %s, %d are lost", n, w.waiting[n-1].Type, w.lost)
+	}
+}

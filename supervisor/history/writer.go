@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -99,11 +100,15 @@ func (w *Writer) tell(l Line) {
 
 func (w *Writer) add(l Line) {
 	w.mu.Lock()
-	for _, l := range w.repeats.take(l) {
-		w.wait(l)
-	}
-	if l.Type == RunEnded {
-		w.waiting = append(w.repeats.all(), w.waiting...)
+	if l.Type == RunEnded { // without which the run would count as killed
+		rest := w.repeats.all()
+		most := min(len(rest), mostWaiting)
+		w.lost += len(rest) - most
+		w.waiting = slices.Concat(rest[:most], w.waiting, []Line{l})
+	} else {
+		for _, l := range w.repeats.take(l) {
+			w.wait(l)
+		}
 	}
 	w.mu.Unlock()
 	select {
