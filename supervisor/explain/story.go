@@ -130,6 +130,10 @@ func (s *story) take(l history.Line) {
 		s.stand(l)
 	case own && l.IsToken():
 		s.renew(l)
+	case own && l.Type == event.Restored: // the import before it has brought the token
+		if s.token.by == event.Imported {
+			s.token.by = event.Restored
+		}
 	case own && l.Sink != "":
 		s.deliver(l)
 	case own && l.Type == event.Paused:
@@ -207,16 +211,14 @@ func (s *story) renew(l history.Line) {
 }
 
 func (s *story) deliver(l history.Line) {
-	h := s.sinks[l.Sink]
-	if h == nil {
-		h = &had{}
-		s.sinks[l.Sink] = h
-	}
 	switch l.Type {
 	case event.Delivered:
-		*h = had{version: l.Version, at: l.Time}
+		s.sinks[l.Sink] = &had{version: l.Version, at: l.Time}
 	case event.DeliveryFailed, event.SinkAbsent, event.DeliveryPutOff:
-		h.failed = &l
+		if s.sinks[l.Sink] == nil {
+			s.sinks[l.Sink] = &had{}
+		}
+		s.sinks[l.Sink].failed = &l
 	}
 }
 

@@ -48,12 +48,11 @@ func (l Line) Happened() bool {
 	return !l.Again && l.Type != Stands && l.Type != Configured
 }
 
-// IsToken says whether the account has a token from then on that it did not have.
+// IsToken says whether the account has a token from then on that it did not have. That one
+// came from a sink is told beside its import, without its version.
 func (l Line) IsToken() bool {
 	switch l.Type {
-	case event.Refreshed, event.LoggedIn, event.Imported, event.Adopted, event.Restored, event.LoginTold:
-		return l.Account != ""
-	case event.StoreRestored, Stands:
+	case event.Refreshed, event.LoggedIn, event.Imported, event.Adopted, event.LoginTold, event.StoreRestored, Stands:
 		return l.Account != "" && l.Version > 0
 	}
 	return false
