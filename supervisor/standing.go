@@ -13,7 +13,7 @@ import (
 func (s *Supervisor) noteStanding() {
 	there := s.roster.Now()
 	names := slices.Sorted(maps.Keys(there.Config.Accounts))
-	s.history.Configured(names)
+	s.history.Configured(names, slices.Sorted(maps.Keys(there.Config.Sinks)))
 	var lines []history.Line
 	for _, name := range names {
 		k, ok := there.KeeperOf(name)

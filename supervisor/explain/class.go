@@ -158,13 +158,11 @@ func (s *story) grouped() (groups [][]met) {
 	lasting(held, s.held)
 	lasting(isPaused, s.paused)
 	lasting(parked, s.parked)
-	if s.verdict() != Valid {
-		if s.isUnconfigured() {
-			all = append(all, met{unconfigured, history.Line{Event: event.Event{Time: s.at, Message: "it was not configured"}}})
-		}
-		if s.standing == "new" && !s.token.known {
-			all = append(all, met{neverLogged, history.Line{Event: event.Event{Time: s.at, Message: "nobody has logged in"}}})
-		}
+	if s.isUnconfigured() { // nobody gets its token then, valid or not
+		all = append(all, met{unconfigured, history.Line{Event: event.Event{Time: s.at, Message: "it was not configured"}}})
+	}
+	if s.verdict() != Valid && s.standing == "new" && !s.token.known {
+		all = append(all, met{neverLogged, history.Line{Event: event.Event{Time: s.at, Message: "nobody has logged in"}}})
 	}
 	if s.standing == "needs_login" && !slices.ContainsFunc(all, func(m met) bool { return m.class.todo == logIn }) && s.token.by == history.Stands {
 		all = append(all, met{loginEnded, history.Line{Event: event.Event{Time: s.token.from, Message: "it needed a login already when the supervisor started"}}})

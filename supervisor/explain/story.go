@@ -120,9 +120,13 @@ func (s *story) take(l history.Line) {
 	own := l.Account == s.account
 	switch {
 	case l.Type == history.Configured:
+		s.configured = nil
 		if l.Accounts != nil {
 			has := slices.Contains(l.Accounts, s.account)
 			s.configured = &has
+		}
+		if l.Sinks != nil {
+			maps.DeleteFunc(s.sinks, func(name string, _ *had) bool { return !slices.Contains(l.Sinks, name) })
 		}
 	case l.Type == history.Lost:
 		s.lost = append(s.lost, l)

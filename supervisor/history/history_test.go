@@ -62,7 +62,7 @@ func TestHistorySurvivesRestarts(t *testing.T) {
 	for run := range 2 {
 		w := New(Config{Dir: dir, Wall: func() time.Time { return day }, Log: quiet()})
 		w.Began("test")
-		w.Configured([]string{"main"})
+		w.Configured([]string{"main"}, nil)
 		w.Stand([]Line{{Event: event.Event{Account: "main", Version: 7}, Standing: "valid", StoredAt: day}})
 		stop := running(t, w)
 		w.Note(refreshed(uint64(run + 1)))
@@ -77,6 +77,9 @@ func TestHistorySurvivesRestarts(t *testing.T) {
 	want := strings.Repeat("run_began configured stands refreshed audit run_ended ", 2)
 	if got := strings.Join(types(past.Lines), " ") + " "; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if l := past.Lines[1]; len(l.Accounts) != 1 || l.Sinks == nil || len(l.Sinks) > 0 {
+		t.Errorf("it is configured so: %+v", l)
 	}
 	if l := past.Lines[2]; l.Standing != "valid" || l.Version != 7 || l.Happened() {
 		t.Errorf("it stood so: %+v", l)

@@ -29,8 +29,9 @@ const (
 // Line is one line of it. It never holds a secret.
 type Line struct {
 	event.Event
-	// Accounts of a line of type [Configured].
-	Accounts []string `json:"accounts,omitempty"`
+	// Accounts and Sinks of a line of type [Configured]; nil: they are too many to be named.
+	Accounts []string `json:"accounts,omitzero"`
+	Sinks    []string `json:"sinks,omitzero"`
 	// Standing of a line of type [Stands] is the state of the account, and StoredAt since when
 	// it has its token.
 	Standing string    `json:"standing,omitempty"`

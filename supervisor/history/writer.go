@@ -66,18 +66,21 @@ func (w *Writer) Began(version string) {
 }
 
 const (
-	// mostNamed is of how many accounts it is noted by name that they are configured.
+	// mostNamed is of how many accounts, and sinks, it is noted by name that they are configured.
 	mostNamed = 500
 	// mostStanding is of how many it is noted how they stand: a row of restarts must leave
 	// what was before it.
 	mostStanding = 100
 )
 
-// Configured notes which accounts there are from now on.
-func (w *Writer) Configured(accounts []string) {
+// Configured notes which accounts and sinks there are from now on.
+func (w *Writer) Configured(accounts, sinks []string) {
 	l := Line{Event: event.Event{Type: Configured, Message: fmt.Sprintf("accounts that are configured: %d", len(accounts))}}
 	if len(accounts) <= mostNamed {
-		l.Accounts = accounts
+		l.Accounts = append([]string{}, accounts...)
+	}
+	if len(sinks) <= mostNamed {
+		l.Sinks = append([]string{}, sinks...)
 	}
 	w.tell(l)
 }
