@@ -14,6 +14,9 @@ func (s *Supervisor) noteStanding() {
 	there := s.roster.Now()
 	names := slices.Sorted(maps.Keys(there.Config.Accounts))
 	s.history.Configured(names, slices.Sorted(maps.Keys(there.Config.Sinks)))
+	if len(names) > history.MostStanding { // whom nobody need ask
+		return
+	}
 	var lines []history.Line
 	for _, name := range names {
 		k, ok := there.KeeperOf(name)

@@ -68,9 +68,9 @@ func (w *Writer) Began(version string) {
 const (
 	// mostNamed is of how many accounts, and sinks, it is noted by name that they are configured.
 	mostNamed = 500
-	// mostStanding is of how many it is noted how they stand: a row of restarts must leave
+	// MostStanding is of how many it is noted how they stand: a row of restarts must leave
 	// what was before it.
-	mostStanding = 100
+	MostStanding = 100
 )
 
 // Configured notes which accounts and sinks there are from now on.
@@ -87,7 +87,7 @@ func (w *Writer) Configured(accounts, sinks []string) {
 
 // Stand notes how the accounts stand when the run begins, each a line that has no time and no type.
 func (w *Writer) Stand(accounts []Line) {
-	if len(accounts) > mostStanding {
+	if len(accounts) > MostStanding {
 		return
 	}
 	for _, l := range accounts {
