@@ -53,7 +53,8 @@ func (e explainVerb) explain(account, text string) error {
 		return err
 	}
 	if c, err := e.client(); err == nil {
-		q.Silent = !answers(c.Socket())
+		q.Answers = answers(c.Socket())
+		q.Silent = !q.Answers
 		c.Close()
 	}
 	got := explain.Explain(past.Lines, q)

@@ -14,8 +14,8 @@ type Question struct {
 	// At is the moment that it is about, Now that at which it is asked, in whose zone the
 	// answer is.
 	At, Now time.Time
-	// Silent: no supervisor answers now.
-	Silent bool
+	// Silent: no supervisor answers now; Answers: one does. Neither: that is not known.
+	Silent, Answers bool
 }
 
 // Verdict is whether there was a valid token.
@@ -68,7 +68,7 @@ type Delivery struct {
 
 // Explain answers from the lines of the history, in their order.
 func Explain(lines []history.Line, q Question) Explanation {
-	then := tell(lines, q.Account, q.At, q.Silent)
+	then := tell(lines, q, q.At)
 	e := Explanation{
 		Account: q.Account, At: q.At, Verdict: then.verdict(), Version: then.token.version, ValidFrom: then.token.from, ValidUntil: then.token.until,
 		HistoryFrom: then.from, Causes: then.causes(), Deliveries: then.deliveries(),
@@ -79,7 +79,7 @@ func Explain(lines []history.Line, q Question) Explanation {
 	w := words{q: q, then: then}
 	now := then
 	if q.Now.After(q.At) {
-		now = tell(lines, q.Account, q.Now, q.Silent)
+		now = tell(lines, q, q.Now)
 	}
 	e.Sentences = w.say(e, now)
 	return e

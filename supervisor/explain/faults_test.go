@@ -93,6 +93,7 @@ type fault struct {
 	lines   []history.Line
 	at      string // "": 02:30
 	now     string // "": 02:30
+	answers bool   // a supervisor does, when it is asked
 	verdict Verdict
 	words   []string
 	// never must not be said.
@@ -201,6 +202,14 @@ func faults() []fault {
 			words: []string{"No supervisor has been running since 01:40:00", "it was stopped", "tokenkeeper run"}},
 		{name: "the supervisor was killed", lines: join(usual(), begins("02:45", "main")), now: "02:50", verdict: None,
 			words: []string{"without a word", "after 01:30:00", "started again at 02:45:00", "killed"}},
+		{name: "one was restarted after the token had ended", lines: join(usual(),
+			line("01:50", event.Event{Type: event.NeedsLogin, Kind: "invalid_grant", Message: "the server refused the refresh token (invalid_grant)"}), ends("02:10"), begins("02:11", "main")), verdict: None,
+			words: []string{"refused", "tokenkeeper login main"}, never: []string{"No supervisor"}},
+		{name: "the begin of the run that answers is not in the history", lines: join(usual(), ends("01:40")), answers: true, verdict: None,
+			words: []string{"no valid token", "version 41"}, never: []string{"No supervisor", "tokenkeeper run"}},
+		{name: "the begin of a run is not in the history", lines: join(usual(), ends("01:40"),
+			other("02:20", event.Event{Type: history.Lost, Message: "events that could not be written to the history: 12"}), comes("02:25", 42, "02:55", "bot", "hook")), verdict: Valid,
+			words: []string{"version 42", "12", "Nothing has to be done"}, never: []string{"No supervisor has been", "tokenkeeper run"}},
 		{name: "the machine slept", lines: join(usual(),
 			other("07:30", event.Event{Type: event.ClockJumped, Provider: "schwab", Message: "the wall clock moved by 5h45m0s against the monotonic one; 2 accounts are due earlier now"}),
 			comes("07:31", 42, "08:00", "bot", "hook")), now: "07:40", verdict: None,
@@ -263,7 +272,7 @@ func TestFaults(t *testing.T) {
 			if now == "" {
 				now = "02:30"
 			}
-			got := Explain(f.lines, Question{Account: "main", At: clock(at), Now: clock(now)})
+			got := Explain(f.lines, Question{Account: "main", At: clock(at), Now: clock(now), Answers: f.answers})
 			said := strings.Join(got.Sentences, "\n")
 			if got.Verdict != f.verdict {
 				t.Errorf("the verdict is %s, not %s", got.Verdict, f.verdict)

@@ -73,8 +73,9 @@ type gap struct {
 	sudden bool
 }
 
-// tell reads the lines up to a moment. silent: none runs now.
-func tell(lines []history.Line, account string, at time.Time, silent bool) *story {
+// tell reads the lines up to a moment.
+func tell(lines []history.Line, q Question, at time.Time) *story {
+	account := q.Account
 	s := &story{account: account, at: at, lines: lines, ended: map[uint64]time.Time{}, sinks: map[string]*had{}}
 	for _, l := range lines {
 		if s.from.IsZero() && !l.Again {
@@ -84,7 +85,7 @@ func tell(lines []history.Line, account string, at time.Time, silent bool) *stor
 			s.provider = l.Provider
 		}
 	}
-	s.gaps = gapsOf(lines, silent)
+	s.gaps = gapsOf(lines, q)
 	for _, l := range lines {
 		if !l.Time.After(at) {
 			s.take(l)
@@ -94,7 +95,8 @@ func tell(lines []history.Line, account string, at time.Time, silent bool) *stor
 	return s
 }
 
-func gapsOf(lines []history.Line, silent bool) (gaps []gap) {
+func gapsOf(lines []history.Line, q Question) (gaps []gap) {
+	const lastWords = 10 * time.Second // which may come beside the end
 	running, last := true, time.Time{}
 	for _, l := range lines {
 		if l.Again {
@@ -106,10 +108,13 @@ func gapsOf(lines []history.Line, silent bool) (gaps []gap) {
 			running = true
 		case l.Type == history.RunEnded:
 			running = false
+		case !running && l.Time.After(last.Add(lastWords)): // a begin that could not be written
+			gaps = append(gaps, gap{last, l.Time, false})
+			running = true
 		}
 		last = l.Time
 	}
-	if !last.IsZero() && (!running || silent) {
+	if !last.IsZero() && (!running && !q.Answers || q.Silent) {
 		gaps = append(gaps, gap{from: last, sudden: running})
 	}
 	return gaps
@@ -271,7 +276,7 @@ func (s *story) missing() *gap {
 		g := s.gaps[n]
 		lasted := g.to.IsZero() || g.to.After(s.at)
 		switch {
-		case !g.from.Before(s.at), g.sudden && !lasted && g.to.Sub(g.from) < restart:
+		case !g.from.Before(s.at), !lasted && g.to.Sub(g.from) < restart:
 		case lasted, s.token.known && g.to.After(s.token.until) && g.to.After(s.token.from):
 			return &g
 		}
