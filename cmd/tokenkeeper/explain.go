@@ -38,7 +38,8 @@ Exit code 1: the history does not tell.`,
 }
 
 func (e explainVerb) explain(account, text string) error {
-	q := explain.Question{Account: account, At: e.now(), Now: e.now()}
+	now := e.now()
+	q := explain.Question{Account: account, At: now, Now: now}
 	var err error
 	if text != "" {
 		if q.At, err = before("--at", text, q.Now); err != nil {

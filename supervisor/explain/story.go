@@ -39,6 +39,7 @@ type token struct {
 	version     uint64
 	by          event.Type
 	from, until time.Time // zero: not known
+	past        time.Time // when the one before ended, of one that only a delivery has told of
 }
 
 // met is a trouble of a class.
@@ -86,9 +87,12 @@ func tell(lines []history.Line, q Question, at time.Time) *story {
 		}
 	}
 	s.gaps = gapsOf(lines, q)
-	for _, l := range lines {
-		if !l.Time.After(at) {
+	for n, l := range lines {
+		switch {
+		case !l.Time.After(at), !at.Before(q.Now): // the clock may have been ahead when it was written
 			s.take(l)
+		case l.Type == history.Lost && n > 0 && !lines[n-1].Time.After(at): // from then on
+			s.lost = append(s.lost, l)
 		}
 	}
 	s.sleeps()
@@ -144,6 +148,11 @@ func (s *story) take(l history.Line) {
 			s.token.by = event.Restored
 		}
 	case own && l.Sink != "":
+		if l.Type == event.Delivered && l.Version > s.token.version { // whose coming is not in the history
+			past := s.token.until
+			s.renew(l)
+			s.token.past = past
+		}
 		s.deliver(l)
 	case own && l.Type == event.Paused:
 		s.paused = &l
@@ -162,7 +171,7 @@ func (s *story) take(l history.Line) {
 			s.met = append(s.met, met{c, l})
 		}
 	}
-	if own && s.token.until.IsZero() && !l.Expiry.IsZero() && (l.Type == history.Stands || !l.IsToken()) { // each names the end of the token that stands
+	if own && s.token.until.IsZero() && l.Expiry.After(s.token.past) && (l.Type == history.Stands || !l.IsToken()) { // each names the end of the token that stands
 		s.token.known, s.token.until = true, l.Expiry
 		s.ended[s.token.version] = l.Expiry
 	}
@@ -199,7 +208,9 @@ func (s *story) stand(l history.Line) {
 		s.token = token{}
 	case l.Version != s.token.version:
 		l.Time = cmp.Or(l.StoredAt, l.Time)
+		later := slices.DeleteFunc(s.met, func(m met) bool { return !m.line.Time.After(l.Time) })
 		s.renew(l)
+		s.met = later
 	}
 }
 
@@ -209,7 +220,7 @@ func (s *story) renew(l history.Line) {
 		s.token.version, s.token.until = l.Version, l.Expiry
 		return
 	}
-	s.token = token{true, l.Version, l.Type, l.Time, l.Expiry}
+	s.token = token{known: true, version: l.Version, by: l.Type, from: l.Time, until: l.Expiry}
 	s.met = nil
 	if l.Type == event.Refreshed { // which shows that nothing keeps it from that
 		s.held, s.parked = nil, nil
@@ -261,7 +272,7 @@ func (s *story) sleeps() {
 // next is when the first token came after the moment.
 func (s *story) next() (history.Line, bool) {
 	for _, l := range s.lines {
-		if l.Account == s.account && l.IsToken() && l.Time.After(s.at) && l.Version != s.token.version && l.Type != history.Stands {
+		if l.Account == s.account && l.IsToken() && l.Time.After(s.at) && l.Version != s.token.version && l.Type != history.Stands && l.Type != event.LoginTold {
 			return l, true
 		}
 	}

@@ -76,6 +76,8 @@ func gotBy(t event.Type) string {
 		return "brought by another program"
 	case event.Restored:
 		return "taken back from a sink"
+	case event.Delivered:
+		return "delivered"
 	case event.StoreRestored:
 		return "taken from a backup"
 	}
@@ -222,10 +224,13 @@ func (w words) delivered() (all []string) {
 	version := w.then.token.version
 	var have []string
 	for _, d := range w.then.deliveries() {
-		if version > 0 && d.Version >= version {
+		switch {
+		case version > 0 && d.Version == version:
 			have = append(have, fmt.Sprintf("to %s at %s", d.Sink, w.time(d.At)))
-		} else if w.then.lags(d) {
+		case w.then.lags(d):
 			all = append(all, w.behind(d))
+		case version > 0 && d.Version > version: // the store was restored
+			all = append(all, fmt.Sprintf("Sink %s has version %d, of %s, which is newer.", d.Sink, d.Version, w.time(d.At)))
 		}
 	}
 	const named = 4
@@ -252,7 +257,7 @@ func listed(parts []string) string {
 // lags says whether a sink does not have the newest token; of one that has missed many, and
 // does not fail, nobody knows whether there still is one.
 func (s *story) lags(d Delivery) bool {
-	return d.Version < s.token.version && (d.Error != "" || d.Version+1 == s.token.version)
+	return d.Version != s.token.version && d.Error != "" || d.Version+1 == s.token.version
 }
 
 // behind is of a sink that does not have the newest token.
