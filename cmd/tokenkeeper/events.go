@@ -66,6 +66,9 @@ type eventsVerb struct {
 	// last number seen of acts and of other events, and that of the past in this run, whose
 	// events may come once more.
 	last, upTo map[bool]uint64
+	// pastEnds is when the newest event of the past came: a later one is another, whatever its
+	// number, of a run whose begin is not in the history.
+	pastEnds time.Time
 	// day of the last line of the past.
 	day string
 }
@@ -118,9 +121,13 @@ func (v *eventsVerb) showPast() error {
 	for _, l := range past.Lines {
 		if l.Type == history.RunBegan {
 			clear(v.upTo)
+			v.pastEnds = time.Time{}
 		}
 		act := l.Type == event.Audit
 		v.upTo[act] = max(v.upTo[act], l.Seq)
+		if l.Time.After(v.pastEnds) {
+			v.pastEnds = l.Time
+		}
 		if !l.Happened() || l.Time.Before(*v.since) || act && !v.audit {
 			continue
 		}
@@ -148,7 +155,7 @@ func (v *eventsVerb) showThen(ev event.Event) error {
 // show shows an event when it happens.
 func (v *eventsVerb) show(ev event.Event) error {
 	act := ev.Type == event.Audit
-	if ev.Seq <= v.upTo[act] {
+	if ev.Seq <= v.upTo[act] && !ev.Time.Truncate(time.Millisecond).After(v.pastEnds) { // as the history has it
 		return nil
 	}
 	if v.json {
