@@ -73,6 +73,7 @@ func (s *service) changes() {
 	if again == main {
 		s.t.Error("it was not restarted")
 	}
+	again = s.upgraded(again)
 
 	s.place(s.t, name, good+"alerts: {repeat: 5h}\n")
 	s.readme(s.t, "systemctl reload", "/")
@@ -95,6 +96,26 @@ func (s *service) changes() {
 	s.journal("err", "no_such_key")
 	s.place(s.t, name, good)
 	s.await(func() bool { return s.property("ActiveState") == "active" }, "it is up again by itself")
+}
+
+// upgraded: a new version that is moved over the program runs after the README's restart,
+// and until then the one of before is named. It returns the new main process.
+func (s *service) upgraded(main int) int {
+	s.t.Helper()
+	const version = "v1.99.0"
+	program := filepath.Join(s.root, "usr/local/bin/tokenkeeper")
+	installVersion(s.t, program, program, version)
+	if err := os.Chmod(program, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if out := inOneLine(s.inside(s.t, "tokenkeeper", "status")); !strings.Contains(out, fmt.Sprintf("/usr/local/bin/tokenkeeper is another program than the one that the supervisor (PID %d) was started with", main)) {
+		s.t.Errorf("the old version is not named:\n%s", out)
+	}
+	s.readme(s.t, "check --unit tokenkeeper.service && systemctl restart", "/")
+	if out := s.inside(s.t, "tokenkeeper", "status"); !strings.HasPrefix(out, "tokenkeeper "+version+" ") || strings.Contains(out, "another program") {
+		s.t.Errorf("after the restart:\n%s", out)
+	}
+	return s.mainPID()
 }
 
 // installed: who types what the README says has a service with its secret, and a first
@@ -122,6 +143,7 @@ func (s *service) installed() {
 	}
 	s.readme(s.t, "systemctl enable --now", "/root/new")
 	s.await(func() bool { return s.property("ActiveState") == "active" }, "it runs")
+	bot := s.patient(account)
 	if out, err := s.tryReadme(s.t, "tokenkeeper login saxo-live", "/root/new"); err == nil || !strings.Contains(out, "Open this address and log in:") || !strings.Contains(out, "no address was pasted") {
 		s.t.Errorf("login: %v\n%s", err, out)
 	}
@@ -129,6 +151,7 @@ func (s *service) installed() {
 	if out := s.readme(s.t, "tokenkeeper import saxo-live", "/root/new"); !strings.Contains(out, account+": imported as v1") || !strings.Contains(out, "bots") {
 		s.t.Errorf("root's shell shows:\n%s", out)
 	}
+	s.started(bot)
 	run := s.follow(s.t, ownState)
 	run.refreshed(account)
 	run.delivered(account, 2)
