@@ -22,6 +22,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/survey"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/metrics"
@@ -29,7 +30,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
 )
 
 // This file turns each part of the configuration into its room.
@@ -38,10 +38,7 @@ import (
 func (s *Supervisor) build(ctx context.Context) error {
 	cfg := s.opts.Config
 	var err error
-	if s.dir, err = statedir.Open(statedir.Config{
-		Path: cfg.StateDir, Fallback: cfg.FallbackDir, Wall: s.opts.Seams.Wall, Events: s.events, Log: s.log,
-		Provider: func(account string) string { return cfg.Accounts[account].Provider },
-	}); err != nil {
+	if s.dir, err = s.openStateDir(); err != nil {
 		return err
 	}
 	if s.ownership, err = ownership.Recognise(ctx, ownership.Config{
@@ -115,7 +112,8 @@ func (s *Supervisor) audience() survey.Audience {
 // newBackend makes what the control API controls, and the heartbeat judges by.
 func (s *Supervisor) newBackend() control.Backend {
 	return backend.New(backend.Config{
-		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
+		Version: s.opts.Version, StateDir: s.stateDir(), Observes: s.observed != nil,
+		Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
 		File: s.file, Reload: s.Reload, Metrics: s.metrics, Outages: s.survey.Outages(), Store: s.dir.Store(), Alone: s.alone, Log: s.log,
 	})
@@ -186,6 +184,9 @@ func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keepe
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}
 			a.Shared, a.SharedPath = f, c.SharedFile.Path
+			if b.observed != nil {
+				a.Shared = sharing.OnlyRead{File: f}
+			}
 		}
 		accounts = append(accounts, a)
 	}
@@ -200,19 +201,24 @@ func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keepe
 		Steered:     func(path string) error { return process.Steered(path, b.of.Config.Trust) },
 		MaxInFlight: b.of.Config.Providers[provider].MaxInFlight,
 		LoggedIn:    b.ownership.LoggedIn,
+		Observes:    b.observed != nil,
 	}
 	if b.machineClock {
 		c.Up = machine.Uptime()
 	}
-	if b.opts.Seams.Launcher == nil { // processes in memory end with their supervisor
+	if b.opts.Seams.Launcher == nil && b.observed == nil { // processes in memory end with their supervisor
 		p := programs.Predecessor(b.of.Config, provider, b.log)
 		c.Outwait, c.Bequests = p.Outwait, p.Bequests
 	}
 	return refresh.NewKeeper(ctx, c)
 }
 
-// beside is what goes on in each generation of a provider beside its refresh loop.
+// beside is what goes on in each generation of a provider beside its refresh loop; nil:
+// nothing does.
 func (b builder) beside(provider string) func(context.Context, grpc.ClientConnInterface) error {
+	if b.observed != nil {
+		return nil
+	}
 	return func(ctx context.Context, conn grpc.ClientConnInterface) error {
 		b.of.Beats[provider].Run(ctx, sdk.NewRemote(conn))
 		return nil
@@ -231,7 +237,7 @@ func healthOf(accounts []config.Account) process.HealthPolicy {
 
 func (b builder) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
-		Name: provider, Work: process.Refreshing(k), Beside: b.beside(provider), Events: b.events, Log: b.log, Now: b.opts.Seams.Wall,
+		Name: provider, Work: b.work(k), Beside: b.beside(provider), Events: b.events, Log: b.log, Now: b.opts.Seams.Wall,
 		Health: healthOf(b.of.Config.AccountsOf(provider)),
 	}
 	if b.opts.Seams.Launcher != nil {

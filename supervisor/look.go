@@ -102,6 +102,9 @@ func (w *watched) LookAtDisk(ctx context.Context) {
 // Standing implements [watchdog.Watched]: the accounts, and how many alerts there are.
 func (w *watched) Standing() string {
 	text := w.s.survey.Standing()
+	if w.s.observed != nil {
+		text = "only observes, nobody keeps the tokens; " + text
+	}
 	if n := w.s.alerts.Lasting(); n > 0 {
 		text += fmt.Sprintf("; alerts: %d (tokenkeeper alerts)", n)
 	}

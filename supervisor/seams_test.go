@@ -38,7 +38,7 @@ func TestSeams(t *testing.T) {
 		options = append(options, field.Name)
 	}
 	// Each of these is what "tokenkeeper run" sets too.
-	if want := []string{"Config", "Reread", "Referred", "Check", "Version", "Log", "Builtin", "Stored", "Looked", "Seams"}; !slices.Equal(options, want) {
+	if want := []string{"Config", "Reread", "Referred", "Check", "Version", "Log", "Builtin", "Stored", "Looked", "Observe", "Seams"}; !slices.Equal(options, want) {
 		t.Errorf("Options has %v, want %v: what only a test sets belongs into Seams", options, want)
 	}
 }

@@ -57,7 +57,10 @@ type Options struct {
 	// Looked is called after each look at everything, which comes twice a minute for
 	// as long as nothing happens; nil: nobody is told.
 	Looked func()
-	Seams  Seams
+	// Observe: everything is read and shown, nothing is sent, delivered or written. The
+	// store is read once, at the start.
+	Observe bool
+	Seams   Seams
 }
 
 // Seams are the places where a test or a simulation may differ from the real
@@ -83,6 +86,7 @@ type Supervisor struct {
 	started      time.Time
 	boot         string // this run of the machine's kernel
 	program      *programs.Own
+	observed     *observation // nil: it keeps tokens
 
 	file      *configfile.File
 	events    *event.Bus
@@ -114,8 +118,17 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	if opts.Seams.Machine == nil {
 		opts.Seams.Machine = machine.Read
 	}
+	var observed *observation
+	if opts.Observe {
+		var err error
+		if observed, err = observe(opts.Config); err != nil {
+			return nil, err
+		}
+		opts = observed.options(opts)
+	}
 	s := &Supervisor{
-		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(), boot: machine.BootID(), program: programs.OwnProgram(),
+		observed: observed,
+		opts:     opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(), boot: machine.BootID(), program: programs.OwnProgram(),
 		events: event.NewBus(opts.Log, opts.Seams.Wall),
 		roster: roster.New(opts.Config),
 		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
@@ -150,6 +163,9 @@ func (s *Supervisor) Close() error {
 	if s.dir != nil {
 		errs = append(errs, s.dir.Close())
 	}
+	if s.observed != nil {
+		errs = append(errs, os.RemoveAll(s.observed.own))
+	}
 	return errors.Join(errs...)
 }
 
@@ -165,7 +181,10 @@ func ignoreClosed(err error) error {
 // far as the sinks take it at once.
 func (s *Supervisor) Run(ctx context.Context) error {
 	s.log.Info("tokenkeeper starts", "version", s.opts.Version, "pid", os.Getpid(),
-		"accounts", len(s.opts.Config.Accounts), "sinks", len(s.opts.Config.Sinks), "state_dir", s.opts.Config.StateDir)
+		"accounts", len(s.opts.Config.Accounts), "sinks", len(s.opts.Config.Sinks), "state_dir", s.stateDir())
+	if s.observed != nil {
+		s.log.Warn("tokenkeeper only observes: no token is refreshed or delivered, and nothing is written; it has read the store once, at this start", "state_dir", s.stateDir())
+	}
 	var group run.Group
 
 	// The caller's context, which signals end, or what nobody can go on after.
@@ -184,6 +203,9 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	{
 		api, cancel := context.WithCancel(context.Background())
 		server := control.NewServer(s.backend(), s.events, s.log, s.opts.Config.Control.Readers...)
+		if s.observed != nil {
+			server.OnlyObserves()
+		}
 		group.Add(func() error { return server.Serve(api, s.door) }, func(error) { cancel() })
 	}
 	// The service manager's watchdog, and the look at the clocks.

@@ -108,17 +108,17 @@ func (c *consumers) sinkYAML(name, more string) string {
 	return fmt.Sprintf("  %s: {type: webhook, url: \"%s/%s\", proxy: none, events: [token]%s}\n", name, c.url, name, more)
 }
 
-// newWorld starts one. A configuration has no state_dir, and names its accounts' providers
-// one and two.
-func newWorld(t *testing.T, c *consumers, yaml string) *world {
+// newWorld starts one, by what with makes of its options. A configuration has no state_dir,
+// and names its accounts' providers one and two.
+func newWorld(t *testing.T, c *consumers, yaml string, with ...func(*world, *Options)) *world {
 	t.Helper()
 	return newWorldOf(t, c, yaml,
 		brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 20 * time.Minute, RefreshLifetime: 24 * time.Hour},
-		sdk.Policy{AccessLifetime: 20 * time.Minute, Sliding: true, Rotates: true, BeforeExpiry: 5 * time.Minute})
+		sdk.Policy{AccessLifetime: 20 * time.Minute, Sliding: true, Rotates: true, BeforeExpiry: 5 * time.Minute}, with...)
 }
 
 // newWorldOf is newWorld with such brokers, of which their providers say policy.
-func newWorldOf(t *testing.T, c *consumers, yaml string, broker brokersim.Config, policy sdk.Policy) *world {
+func newWorldOf(t *testing.T, c *consumers, yaml string, broker brokersim.Config, policy sdk.Policy, with ...func(*world, *Options)) *world {
 	t.Helper()
 	w := &world{t: t, dir: filestest.TempDir(t), brokers: map[string]*brokersim.Server{}, policy: policy, consumers: c}
 	for _, provider := range []string{"one", "two"} {
@@ -133,7 +133,7 @@ func newWorldOf(t *testing.T, c *consumers, yaml string, broker brokersim.Config
 		t.Fatal(err)
 	}
 	listener := bufconn.Listen(1 << 10)
-	w.Supervisor, err = New(t.Context(), Options{
+	opts := Options{
 		Config: cfg, Reread: w.load, Version: "test", Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Check: func(context.Context, *config.Config) error {
 			if w.checked == nil {
@@ -146,7 +146,11 @@ func newWorldOf(t *testing.T, c *consumers, yaml string, broker brokersim.Config
 			Wall:     time.Now,
 			Listen:   func(string) (net.Listener, error) { return listener, nil },
 		},
-	})
+	}
+	for _, change := range with {
+		change(w, &opts)
+	}
+	w.Supervisor, err = New(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

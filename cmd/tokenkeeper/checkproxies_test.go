@@ -100,7 +100,7 @@ func TestCheckReadsAuthorities(t *testing.T) {
 		}
 		e := testEnv("", new(bytes.Buffer), new(bytes.Buffer))
 		e.configFile = w.config
-		_, err := e.preflight(t.Context(), nil)
+		_, err := e.preflight(t.Context(), nil, false)
 		if relative := ca == "good.pem"; (err != nil) != relative {
 			t.Errorf("%s: run says %v", ca, err)
 		}

@@ -27,9 +27,9 @@ import (
 
 func newRunCommand(e *env) *cobra.Command {
 	flags := map[string]*string{}
-	var dumpable bool
+	var dumpable, observe bool
 	cmd := &cobra.Command{
-		Use:   "run",
+		Use:   "run [--observe]",
 		Short: "Keep the tokens alive until told to end",
 		Long: `Keep the tokens of all configured accounts alive: refresh each one in time and
 deliver every new token to its sinks, until SIGTERM or Ctrl-C. A refresh that
@@ -40,9 +40,14 @@ folder are checked before anything starts. A destination of which check says
 that it can't work holds up nobody else: it is tried again and again. Exit code
 78: the configuration has to be corrected.
 
+With --observe it reads and shows everything and spends nothing: for an
+incident, and to try it beside another service. No request goes to a broker,
+nothing is delivered, and neither the store nor a shared file is written;
+"status" says what would be done next.
+
 Neither this process nor those of the plugins write core files, and no debugger
 can attach, unless --debug-dumpable is given. With --json the log is JSON.`,
-		Example: "  tokenkeeper run -c tokenkeeper.yaml",
+		Example: "  tokenkeeper run -c tokenkeeper.yaml\n  tokenkeeper run --observe",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			set := map[string]string{}
@@ -63,7 +68,7 @@ can attach, unless --debug-dumpable is given. With --json the log is JSON.`,
 			if err := coredump.Forbid(); err != nil {
 				e.warn("%v", err)
 			}
-			return e.runSupervisor(cmd.Context(), set)
+			return e.runSupervisor(cmd.Context(), set, observe)
 		},
 	}
 	for _, f := range []struct{ name, key, usage string }{
@@ -74,18 +79,22 @@ can attach, unless --debug-dumpable is given. With --json the log is JSON.`,
 	} {
 		flags[f.key] = cmd.Flags().String(f.name, "", f.usage+" (default: the configuration's)")
 	}
+	cmd.Flags().BoolVar(&observe, "observe", false, "only read and show: send, deliver and write nothing")
 	cmd.Flags().BoolVar(&dumpable, "debug-dumpable", false, "allow core files and debuggers, which show every token")
 	return cmd
 }
 
-func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error {
+func (e *env) runSupervisor(ctx context.Context, flags map[string]string, observe bool) error {
 	heard := survive()
-	stored := fdstore.Open()
+	var stored *fdstore.Store // what it keeps is for who settles the attempts of before
+	if !observe {
+		stored = fdstore.Open()
+	}
 	keepInherited()
 	defer func() { _ = stored.Close() }() // a start that fails must keep no bot from a lock
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	cfg, err := e.preflight(ctx, flags)
+	cfg, err := e.preflight(ctx, flags, observe)
 	if err != nil {
 		return err
 	}
@@ -100,12 +109,14 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	rest := idle.New(restAfter)
 	s, err := newSupervisor(ctx, supervisor.Options{
 		Config: cfg, Reread: e.reread(cfg.File, flags), Referred: e.referred(cfg.File, flags), Check: e.checkReread(cfg.File, flags),
-		Log: log, Stored: stored, Looked: rest.Touched,
+		Log: log, Stored: stored, Looked: rest.Touched, Observe: observe,
 	})
 	if err != nil {
 		return err
 	}
-	keepStacks(cfg.StateDir, log)
+	if !observe {
+		keepStacks(cfg.StateDir, log)
+	}
 	heeding, stopHeeding := context.WithCancel(context.WithoutCancel(ctx))
 	var signals sync.WaitGroup
 	signals.Go(func() { heed(heeding, heard, s.Reload, log) })
@@ -185,8 +196,9 @@ func (e *configured) referred(path string, flags map[string]string) func() []str
 
 // preflight finds everything that a person has to correct before anything
 // starts: what check finds, but for the time it takes to start the built-in
-// providers, which need not be asked over a connection who they are.
-func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.Config, error) {
+// providers, which need not be asked over a connection who they are. Who only observes
+// writes to no state directory.
+func (e *env) preflight(ctx context.Context, flags map[string]string, observe bool) (*config.Config, error) {
 	path, err := e.configPath()
 	if err != nil {
 		return nil, err
@@ -198,9 +210,11 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	}
 	r := report{Config: path, asker: src.Mounts, starts: true}
 	inspectPrograms(ctx, &r, cfg, src.StrictFiles)
-	state := checkStateDir(ctx, cfg)
-	state.OK = state.OK || state.damaged // what opens it restores it, or says why not
-	r.addStateDir(state, cfg)
+	if !observe {
+		state := checkStateDir(ctx, cfg)
+		state.OK = state.OK || state.damaged // what opens it restores it, or says why not
+		r.addStateDir(state, cfg)
+	}
 	if all := problemsOf(r); len(all) > 0 {
 		return nil, &exitError{exitUsage, fmt.Errorf("nothing was started:\n%w", all)}
 	}

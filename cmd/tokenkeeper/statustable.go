@@ -30,6 +30,9 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 		fmt.Fprintf(&b, "%s\n", p.paint(bold, title))
 		writeBroken(&b, p, cell{rest, dim}, "  ", "  ", most)
 	}
+	if s.Observing {
+		writeBroken(&b, p, cell{observedText, red}, "", "  ", most)
+	}
 	for _, line := range outOfDate(s, now) {
 		writeBroken(&b, p, cell{line, yellow}, "", "  ", most)
 	}
@@ -177,6 +180,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if waits(a) {
 		notes = append(notes, cell{"waits: " + a.WaitingText, yellow})
 	}
+	notes = append(notes, wouldNotes(a, now)...)
 	if a.RefreshExpiryUnknown && a.State != control.AccountNeedsLogin {
 		notes = append(notes, cell{"nobody knows when its login ends: tokenkeeper import " + a.Name + " --login-time TIME", yellow})
 	}

@@ -213,3 +213,27 @@ func TestStatusTellsWhyATokenIsWithheld(t *testing.T) {
 		t.Errorf("%+v", notes)
 	}
 }
+
+// What is only observed says so at its head, and what would be done next.
+func TestStatusOfWhoOnlyObserves(t *testing.T) {
+	s := sampleStatus()
+	s.Observing = true
+	for n, would := range []string{"refresh", refresh.WouldWait, refresh.WouldNothing, refresh.WouldSettle} {
+		s.Accounts[n].Would = would
+	}
+	text := renderStatus(s, now, painter{}, narrow)
+	head, _, _ := strings.Cut(text, "\n\n")
+	if !strings.Contains(inOneLine(head), observedText) {
+		t.Errorf("it does not say so at its head:\n%s", head)
+	}
+	for _, want := range []string{"a refresh would be sent: in 20s", "nothing would be sent before that is over", "an attempt is open: its provider's spool would be asked what became of it"} {
+		if !strings.Contains(inOneLine(text), want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > narrow {
+			t.Errorf("wider than %d: %s", narrow, line)
+		}
+	}
+}

@@ -24,7 +24,10 @@ import (
 
 // Config is what a Backend is over.
 type Config struct {
-	Version   string // of the program
+	Version string // of the program
+	// StateDir is the state directory. Observes: it is only read.
+	StateDir  string
+	Observes  bool
 	Program   *programs.Own
 	Started   time.Time
 	Wall      func() time.Time

@@ -23,7 +23,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 	there := b.Roster.Now()
 	st := control.Status{
 		Version: b.Version, PID: os.Getpid(), StartedAt: b.Started, Now: b.Wall(),
-		StateDir: there.Config.StateDir, Config: there.Config.File,
+		StateDir: b.StateDir, Observing: b.Observes, Config: there.Config.File,
 		Program: b.Program.Path(), ProgramReplaced: b.Program.Replaced(),
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}

@@ -62,6 +62,9 @@ type Status struct {
 	StartedAt time.Time `json:"started_at"`
 	Now       time.Time `json:"now"`
 	StateDir  string    `json:"state_dir"`
+	// Observing: the supervisor only reads and shows, by --observe. What is stored is as it
+	// was at its start, and each account's Would says what would be done next.
+	Observing bool `json:"observing,omitempty"`
 	// Config is the configuration's file. ConfigChanged: it does not say any more
 	// what the supervisor read from it at its start and goes on with, or what it
 	// refers to was written since.

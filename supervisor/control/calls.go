@@ -1,6 +1,9 @@
 package control
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // opening says to whom a call is open beside the user who runs the supervisor and root.
 type opening int
@@ -21,7 +24,9 @@ type route struct {
 	open opening
 	// audited: whoever is not a reader is noted as he comes.
 	audited bool
-	handle  http.HandlerFunc
+	// harmless: one who only observes answers it, too, as each GET.
+	harmless bool
+	handle   http.HandlerFunc
 }
 
 // routes are all calls that there are. A new one is closed to readers unless it says otherwise.
@@ -33,11 +38,11 @@ func (s *Server) routes() []route {
 		{pattern: "GET /v1/version", act: "version", handle: answer(s.version)},
 		{pattern: "GET /v1/status", act: "status", open: toEachOwn, handle: answer(s.status)},
 		{pattern: "GET /v1/config/difference", act: "config/difference", handle: answer(asked(b.ConfigDifference))},
-		{pattern: "POST /v1/config/reload", act: "reload", audited: true, handle: answer(asked(b.Reload))},
+		{pattern: "POST /v1/config/reload", act: "reload", audited: true, harmless: true, handle: answer(asked(b.Reload))},
 		{pattern: "GET /v1/events", act: "events", open: toEachOwn, handle: s.stream},
 		{pattern: "GET /v1/metrics", act: "metrics", handle: m.metrics},
 		{pattern: "POST /v1/adopt", act: "adopt", audited: true, handle: answer(asked(b.Adopt))},
-		{pattern: "POST /v1/providers/{provider}/restart", act: "restart", audited: true, handle: answer(askedOf("provider", b.Restart))},
+		{pattern: "POST /v1/providers/{provider}/restart", act: "restart", audited: true, harmless: true, handle: answer(askedOf("provider", b.Restart))},
 		{pattern: "GET /v1/accounts", act: "accounts", handle: answer(asked(b.Accounts))},
 		{pattern: "POST /v1/accounts/{account}/rename", act: "rename", audited: true, handle: answer(s.renameAccount)},
 		{pattern: "POST /v1/accounts/{account}/forget", act: "forget", audited: true, handle: answer(askedOf("account", b.ForgetAccount))},
@@ -65,7 +70,7 @@ func (s *Server) routes() []route {
 		{pattern: "POST /v1/sinks/{sink}/disable", act: "disable", audited: true, handle: answer(askedOf("sink", b.DisableSink))},
 		{pattern: "POST /v1/sinks/{sink}/enable", act: "enable", audited: true, handle: answer(askedOf("sink", b.EnableSink))},
 		{pattern: "POST /v1/sinks/{sink}/restart", act: "restart", audited: true, handle: answer(askedOf("sink", b.RestartSink))},
-		{pattern: "/", act: "a call that there is not", handle: answer(unknown)},
+		{pattern: "/", act: "a call that there is not", harmless: true, handle: answer(unknown)},
 	}
 }
 
@@ -83,6 +88,10 @@ func (s *Server) admitted(c route) http.HandlerFunc {
 		p := peerOf(r)
 		if !p.rights.include(c, r.PathValue("account")) {
 			s.turnAway(w, r, c)
+			return
+		}
+		if s.observes && !c.harmless && !strings.HasPrefix(c.pattern, "GET ") {
+			writeError(w, Errorf(CodeConflict, "this supervisor only observes; start it without --observe"))
 			return
 		}
 		if c.audited && p.rights.all {

@@ -1,7 +1,10 @@
 package control
 
 import (
+	"context"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +99,28 @@ func TestWhoMayCall(t *testing.T) {
 	for pattern := range rows {
 		if !seen[pattern] {
 			t.Errorf("there is no call %s any more", pattern)
+		}
+	}
+}
+
+// TestWhoOnlyObservesChangesNothing: of what is not a GET, which reads, one who only observes
+// answers what has no part in any token.
+func TestWhoOnlyObservesChangesNothing(t *testing.T) {
+	harmless := map[string]bool{"POST /v1/config/reload": true, "POST /v1/providers/{provider}/restart": true, "/": true}
+	log := slog.New(slog.DiscardHandler)
+	s := NewServer(struct{ Backend }{}, event.NewBus(log, time.Now), log)
+	s.OnlyObserves()
+	r := httptest.NewRequestWithContext(context.WithValue(t.Context(), peerKey{}, peer{rights: rights{all: true}}), http.MethodPost, "/", nil)
+	for _, c := range s.routes() {
+		reached := false
+		c.handle = func(http.ResponseWriter, *http.Request) { reached = true }
+		w := httptest.NewRecorder()
+		s.admitted(c)(w, r)
+		switch want := harmless[c.pattern] || strings.HasPrefix(c.pattern, "GET "); {
+		case reached != want:
+			t.Errorf("%s is answered: %t", c.pattern, reached)
+		case !want && (w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "this supervisor only observes; start it without --observe")):
+			t.Errorf("%s: %d %s", c.pattern, w.Code, w.Body)
 		}
 	}
 }

@@ -42,6 +42,7 @@ type Server struct {
 	admission admission
 	refusals  seldom
 	reads     *readings
+	observes  bool
 }
 
 // NewServer returns a server that has backend do the work and streams events, for root,
@@ -51,6 +52,10 @@ func NewServer(backend Backend, events *event.Bus, log *slog.Logger, readers ...
 		backend: backend, events: events, log: log, admission: admission{own: uint32(os.Geteuid()), readers: readers}, reads: &readings{events: events},
 	}
 }
+
+// OnlyObserves has every call refused that would change, send or deliver anything. It is
+// called before Serve.
+func (s *Server) OnlyObserves() { s.observes = true }
 
 // Serve answers on ln until ctx ends, and closes ln. Streams and calls then
 // end, and Serve returns nil within [stopTimeout].

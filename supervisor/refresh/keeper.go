@@ -102,6 +102,9 @@ type Config struct {
 	LoggedIn func(ctx context.Context, rec store.Record)
 	// Up is how long the machine has been up, its sleep included; nil: nobody knows.
 	Up func() time.Duration
+	// Observes: nothing is sent, and no shared file is locked or written. Nobody asks for
+	// anything that would.
+	Observes bool
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string

@@ -35,6 +35,9 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	}
 	k.setRunning(true)
 	defer k.setRunning(false)
+	if k.cfg.Observes {
+		return observer{k}.run(ctx)
+	}
 	defer k.awaitFlights()
 	if err := (settling{k, remote}).all(ctx); err != nil {
 		return err

@@ -51,6 +51,8 @@ type rig struct {
 	left func(fingerprint string) string
 	// loggedIn is told of logins, from the next restart on.
 	loggedIn func(context.Context, store.Record)
+	// observes: it only looks, from the next restart on.
+	observes bool
 	// provider serves in the broker's place, from the next start on; nil: none does.
 	provider sdk.Provider
 
@@ -113,7 +115,7 @@ func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...stri
 func (r *rig) restart() {
 	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
 		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
-		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Up: r.up, Elsewhere: r.elsewhere, Steered: r.steered, LoggedIn: r.loggedIn, Left: r.left,
+		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Up: r.up, Elsewhere: r.elsewhere, Steered: r.steered, LoggedIn: r.loggedIn, Left: r.left, Observes: r.observes,
 		Probe: func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -48,6 +48,10 @@ type Shown struct {
 	// OldAccessDies: a refresh, or a renewal, kills the access token that consumers hold.
 	OldAccessDies bool      `json:"old_access_dies,omitempty"`
 	Due           time.Time `json:"due,omitzero"`
+	// Would is what would be done next, at the due moment if there is one, by a supervisor
+	// that does not only observe: refresh, renewal, mint, settle, wait or nothing; "": this
+	// one does it.
+	Would string `json:"would,omitempty"`
 
 	Failures    int       `json:"failures"`
 	MaxFailures int       `json:"max_failures"`

@@ -128,6 +128,7 @@ func (a view) status() (s Status) {
 		s.Waiting = promise.LockHeld
 	case paused && q.Text == "":
 		s.Waiting, s.WaitingText = promise.Paused, PauseText(p)
+	case a.keeper.cfg.Observes && q.Text == "": // it has no turn
 	case a.overdue(at):
 		s.Waiting = a.waiting(at)
 		s.WaitingText = s.Waiting.Text()
@@ -140,6 +141,9 @@ func (a view) status() (s Status) {
 		s.Waiting, s.WaitingText = promise.LoginOpen, a.plan.pauseText
 	case q.Text != "":
 		s.Waiting = promise.Asked // it would wait at its due moment, too
+	}
+	if a.keeper.cfg.Observes {
+		s.Would = a.would(s)
 	}
 	if s.Waiting == promise.Asked {
 		s.WaitingText = q.Text + "; " + q.Ways

@@ -61,6 +61,21 @@ func Open(c Config) (*Dir, error) {
 	return d, nil
 }
 
+// Observe is Open for who changes nothing: the directory is not taken into use, so that
+// nobody is kept from it, and its store is read once and goes on in memory. The error is
+// [store.ErrInUse] if another supervisor has it.
+func Observe(c Config) (*Dir, error) {
+	if pid := Displaced(c.Path); pid != 0 {
+		return nil, fmt.Errorf("%w: %s is that of a supervisor (process %d), which shows everything itself (tokenkeeper status); stop it first, to observe in its place",
+			store.ErrInUse, c.Path, pid)
+	}
+	st, err := store.Observe(c.Path, store.Options{Now: c.Wall, Fallback: c.Fallback, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
+	return &Dir{cfg: c, facts: c.Events.NewFacts(), presence: &presence{}, starting: &presence{}, store: st}, nil
+}
+
 // Use opens the store of a directory in which no supervisor runs, for as long as do
 // takes. The error is [store.ErrInUse] if one does.
 func Use(path, fallback string, do func(*store.Journal) error) (err error) {

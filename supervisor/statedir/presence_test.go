@@ -77,6 +77,9 @@ func TestStart(t *testing.T) {
 	if pid := Starting(path); pid != 0 || Displaced(path) != os.Getpid() {
 		t.Errorf("of one that has started: PID %d", pid)
 	}
+	if _, err := Observe(Config{Path: path, Events: event.NewBus(log, time.Now)}); !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "stop it first") {
+		t.Errorf("observed: %v", err)
+	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}

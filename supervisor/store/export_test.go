@@ -13,6 +13,8 @@ import (
 // RetryAfter is how soon after a fresh file could not be written the next is tried.
 const RetryAfter = mirror.RetryAfter
 
+func (j *Journal) onDisk() *mirror.Mirror { return j.mirror.(*mirror.Mirror) }
+
 // BreakFile makes the next write fail, as a lost disk does.
 func (j *Journal) BreakFile() { j.reopen(unix.O_PATH) }
 
@@ -21,7 +23,7 @@ func (j *Journal) StopWrites() { j.reopen(unix.O_RDONLY) }
 
 // reopen opens the file in another way, under the same descriptor.
 func (j *Journal) reopen(how int) {
-	j.mirror.Harm(func(f *journal.File) {
+	j.onDisk().Harm(func(f *journal.File) {
 		another, err := unix.Open(fmt.Sprint("/proc/self/fd/", f.Fd()), how|unix.O_CLOEXEC, 0)
 		if err == nil {
 			err = unix.Dup3(another, f.Fd(), unix.O_CLOEXEC)
@@ -34,23 +36,23 @@ func (j *Journal) reopen(how int) {
 }
 
 // Compact lets a file grow to that length and no further.
-func (j *Journal) Compact(smallest int64) { j.mirror.Smallest = smallest }
+func (j *Journal) Compact(smallest int64) { j.onDisk().Smallest = smallest }
 
 // End is how long the log is.
 func (j *Journal) End() (end int64) {
-	j.mirror.Harm(func(f *journal.File) { end = f.End() })
+	j.onDisk().Harm(func(f *journal.File) { end = f.End() })
 	return end
 }
 
 // Die lets go of everything as the end of the process does.
 func (j *Journal) Die() {
 	j.BreakFile()
-	_ = j.mirror.Close()
+	_ = j.onDisk().Close()
 }
 
 // Hang makes each sync take that long.
 func (j *Journal) Hang(d time.Duration) {
-	j.mirror.Harm(func(f *journal.File) {
+	j.onDisk().Harm(func(f *journal.File) {
 		f.Fdatasync = func(fd int) error { time.Sleep(d); return unix.Fdatasync(fd) }
 	})
 }

@@ -24,7 +24,7 @@ import (
 // overwrites the file or its directory; what is found in its place is kept.
 type Journal struct {
 	*engine
-	mirror   *mirror.Mirror
+	mirror   keeping // of [Open] a [mirror.Mirror]
 	restored *Restored
 }
 

@@ -97,7 +97,7 @@ func TestNothingIsWrittenAfterClose(t *testing.T) {
 	if err := errors.Join(s.Commit(t.Context(), numbered("main", 1)), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.mirror.Update(nil); !errors.Is(err, ErrClosed) {
+	if err := s.onDisk().Update(nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("written: %v", err)
 	}
 	reach(t, dir)

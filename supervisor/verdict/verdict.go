@@ -59,6 +59,9 @@ func Of(s control.Status, now time.Time) Verdict {
 	if text := unseeing(s, now); text != "" {
 		critical = append(critical, text)
 	}
+	if s.Observing {
+		critical = append(critical, "the supervisor only observes, and nobody keeps the tokens")
+	}
 	for _, a := range s.Accounts {
 		v.Accounts[a.State]++
 		lacks := lack(a, now)

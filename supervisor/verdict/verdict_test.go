@@ -48,6 +48,8 @@ func TestVerdict(t *testing.T) {
 			"TOKENKEEPER OK - 1 account valid | needs_login=0 expired=0 new=0 paused=0 retrying=0 valid=1 alerts=0"},
 		{"a refresh that fails", control.Status{Accounts: []control.Account{good, account("live", control.AccountRetrying, in(time.Second))}}, 1,
 			"TOKENKEEPER WARNING - 2 accounts, 1 retrying, 1 valid: live retrying | needs_login=0 expired=0 new=0 paused=0 retrying=1 valid=1 alerts=0"},
+		{"nobody keeps them", control.Status{Observing: true, Accounts: []control.Account{good}}, 2,
+			"TOKENKEEPER CRITICAL - 1 account valid: the supervisor only observes, and nobody keeps the tokens | needs_login=0 expired=0 new=0 paused=0 retrying=0 valid=1 alerts=0"},
 		{"a person is needed", control.Status{Accounts: []control.Account{good, account("live", control.AccountNeedsLogin, in(time.Hour))}}, 2,
 			"TOKENKEEPER CRITICAL - 2 accounts, 1 needs login, 1 valid: live needs login | needs_login=1 expired=0 new=0 paused=0 retrying=0 valid=1 alerts=0"},
 		{"a token that has just ended", control.Status{Accounts: []control.Account{account("main", control.AccountRetrying, now)}}, 2,
