@@ -56,7 +56,8 @@ type SendMarker interface {
 }
 
 // Checker is a Provider that can prove with one cheap API call that an access
-// token works.
+// token works. The call must change nothing at the broker. An error of [KindInvalidGrant]
+// says that the broker refuses the token; any other says nothing of it.
 type Checker interface {
 	Check(ctx context.Context, req CheckRequest) error
 }
@@ -119,7 +120,7 @@ type ExchangeRequest struct {
 	CodeVerifier Secret
 }
 
-// CheckRequest asks whether Token works.
+// CheckRequest asks whether Token works, which comes without its refresh token.
 type CheckRequest struct {
 	Account Account
 	Token   Token

@@ -191,6 +191,13 @@ func (f *fake) Refresh(_ context.Context, account string, force bool) (control.R
 	}, nil
 }
 
+func (f *fake) TestAccount(_ context.Context, account string) (control.AccountTestAnswer, error) {
+	if account != "main" {
+		return control.AccountTestAnswer{}, control.Errorf(control.CodeConflict, "account %s: version 7 does not work", account)
+	}
+	return control.AccountTestAnswer{Account: account, Version: 7, Took: 120 * time.Millisecond}, nil
+}
+
 func (f *fake) Token(_ context.Context, account string) (control.TokenAnswer, error) {
 	a := control.TokenAnswer{Account: account, Version: 3, AccessToken: "secret-access-token", TokenType: "Bearer", Expiry: now.Add(time.Minute)}
 	switch account {

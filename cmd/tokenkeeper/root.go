@@ -84,6 +84,7 @@ func (e *env) commands() []*cobra.Command {
 		newLogsCommand(e),
 		newAccountsCommand(e),
 		newRefreshCommand(e),
+		newTestCommand(e),
 		newPauseCommand(e),
 		newResumeCommand(e),
 		newRestartCommand(e),

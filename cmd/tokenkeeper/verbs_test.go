@@ -15,7 +15,7 @@ import (
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"accounts"}, {"accounts", "list"}, {"accounts", "rename"}, {"accounts", "forget"}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"doctor"}, {"events"}, {"exec"}, {"explain"}, {"import"}, {"init"}, {"logs"}, {"pause"}, {"plugins"}, {"refresh"}, {"restart"}, {"resume"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
-		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"}, {"wait"},
+		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"test"}, {"token"}, {"version"}, {"wait"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
 		t.Run(name, func(t *testing.T) {
@@ -40,6 +40,7 @@ func TestUsageErrors(t *testing.T) {
 		{"stauts", `there is no command "stauts"; did you mean status?`},
 		{"xyzzy", `there is no command "xyzzy"; see "tokenkeeper --help"`},
 		{"refresh", "ACCOUNT is missing: tokenkeeper refresh ACCOUNT [--force]"},
+		{"test", "ACCOUNT is missing: tokenkeeper test ACCOUNT"},
 		{"import main", "FILE is missing: tokenkeeper import ACCOUNT [FILE]"},
 		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--header] [--min-valid D] [--if-version N]`},
 		{"token a --min-valid=-1s", "--min-valid is how long the token shall live from now on, and can't be negative"},
@@ -117,6 +118,8 @@ func TestVerbs(t *testing.T) {
 		{"restart nope", 1, "", []string{`tokenkeeper: there is no provider "nope"`}},
 		{"refresh main", 0, "main: left alone: v12 expires 14:50:00 in 30m and is due 14:45:00 in 25m; --force gets the next one all the same\n", nil},
 		{"refresh main --force", 0, "main: refreshed: v12 expires 14:50:00 in 30m; the next refresh is in 25m\n", nil},
+		{"test main", 0, "main: the broker accepts version 7 (it took 120ms)\n", nil},
+		{"test old", 1, "", []string{"tokenkeeper: account old: version 7 does not work"}},
 		{"token main", 0, "secret-access-token\n", nil},
 		{"token main --header", 0, "Authorization: Bearer secret-access-token\n", nil},
 		{"token main --header --json", 2, "", []string{"--header and --json exclude each other"}},
@@ -156,6 +159,9 @@ func TestVerbsAsJSON(t *testing.T) {
 	}
 	if got := decode[control.RefreshAnswer](t, out("refresh", "main", "--force")); !got.Refreshed {
 		t.Errorf("refresh: %+v", got)
+	}
+	if got := decode[control.AccountTestAnswer](t, out("test", "main")); got.Version != 7 || got.Took != 120*time.Millisecond {
+		t.Errorf("test: %+v", got)
 	}
 	if got := decode[control.TokenAnswer](t, out("token", "main")); got.AccessToken != "secret-access-token" {
 		t.Errorf("token: %+v", got)
@@ -224,6 +230,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		{"token", "saxo-live\nschwab-main\n:4\n"},
 		{"wait", "saxo-live\nschwab-main\n:4\n"},
 		{"refresh", "saxo-live\nschwab-main\n:4\n"},
+		{"test", "saxo-live\nschwab-main\n:4\n"},
 		{"pause", "saxo-live\nschwab-main\n:4\n"},
 		{"resume saxo-live", "schwab-main\n:4\n"},
 		{"login", "saxo-live\nschwab-main\n:4\n"},

@@ -16,6 +16,7 @@ const (
 	settingEnvironment  = "environment"
 	settingAuthorizeURL = "authorize_url"
 	settingTokenURL     = "token_url"
+	settingCheckURL     = "check_url"
 
 	sim  = "sim"
 	live = "live"
@@ -77,6 +78,22 @@ func exchangeEndpoint(req sdk.ExchangeRequest) oauth.Endpoint {
 		e.Private = map[string]sdk.Secret{privateVerifier: req.CodeVerifier}
 	}
 	return e
+}
+
+// checkURL is what answers with the user whose token it is; the error is that of an
+// account whose settings don't tell.
+func checkURL(a sdk.Account) (string, error) {
+	if own := a.Settings[settingCheckURL]; own != "" {
+		return own, nil
+	}
+	if a.Settings[settingTokenURL] != "" {
+		return "", oauth.Misconfigured(a.Name, "the setting check_url is missing: with a token_url of your own, nobody knows whose API the token is for")
+	}
+	base := "https://gateway.saxobank.com/"
+	if setting(a, settingEnvironment, sim) == sim {
+		base += "sim/"
+	}
+	return base + "openapi/root/v1/user", endpoint(a).Fault
 }
 
 func usesPKCE(a sdk.Account) bool { return a.ClientSecret.IsZero() }

@@ -33,6 +33,7 @@ type Provider struct {
 var (
 	_ sdk.Provider   = (*Provider)(nil)
 	_ sdk.Authorizer = (*Provider)(nil)
+	_ sdk.Checker    = (*Provider)(nil)
 	_ sdk.SendMarker = (*Provider)(nil)
 )
 
@@ -64,6 +65,7 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 			},
 			{Name: settingAuthorizeURL, Description: "Where a person logs in, instead of the environment's own address."},
 			{Name: settingTokenURL, Description: "Where tokens are refreshed, instead of the environment's own address."},
+			{Name: settingCheckURL, Description: "What \"tokenkeeper test\" asks for with an access token, instead of the environment's own address."},
 		}, oauth.ConnectionSettings()...),
 	}, nil
 }
@@ -87,6 +89,15 @@ func (p *Provider) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, 
 // Exchange implements [sdk.Authorizer].
 func (p *Provider) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Token, error) {
 	return withRefreshLifetime(req.Account)(p.HTTP.Exchange(ctx, exchangeEndpoint(req), req))
+}
+
+// Check implements [sdk.Checker].
+func (p *Provider) Check(ctx context.Context, req sdk.CheckRequest) error {
+	address, err := checkURL(req.Account)
+	if err != nil {
+		return err
+	}
+	return p.HTTP.Check(ctx, address, req)
 }
 
 // withRefreshLifetime fills in how long a new refresh token lives if the answer

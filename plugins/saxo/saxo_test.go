@@ -2,6 +2,8 @@ package saxo_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -205,5 +207,40 @@ func TestSettings(t *testing.T) {
 		if sdk.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.names) || !strings.Contains(err.Error(), "main") {
 			t.Errorf("%s: kind %s: %v", name, sdk.KindOf(err), err)
 		}
+	}
+}
+
+// The token is shown to the API of its environment alone; with another token endpoint, to
+// nobody unless somebody says to whom.
+func TestCheck(t *testing.T) {
+	sim := brokersim.New(brokersim.Config{Dialect: brokersim.Saxo})
+	defer sim.Close()
+	provider := &saxo.Provider{HTTP: oauth.Client{Dial: sim.Dial}}
+	check := func(access string, settings map[string]string) error {
+		return provider.Check(t.Context(), sdk.CheckRequest{
+			Account: sdk.Account{Name: "main", Settings: settings}, Token: sdk.Token{AccessToken: sdk.NewSecret(access)},
+		})
+	}
+	ours := map[string]string{"token_url": sim.TokenURL(), "check_url": sim.ResourceURL()}
+	if err := check(sim.Grant("main").AccessToken, ours); err != nil {
+		t.Errorf("a good token: %v", err)
+	}
+	if err := check("another", ours); sdk.KindOf(err) != sdk.KindInvalidGrant {
+		t.Errorf("another token: kind %s: %v", sdk.KindOf(err), err)
+	}
+	for name, settings := range map[string]map[string]string{
+		"check_url": {"token_url": sim.TokenURL()}, "environment": {"environment": "production"},
+	} {
+		if err := check("canary", settings); sdk.KindOf(err) != sdk.KindInvalidClient || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: kind %s: %v", name, sdk.KindOf(err), err)
+		}
+	}
+	var dialled string
+	provider.HTTP.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
+		dialled = address
+		return nil, errors.New("not in a test")
+	}
+	if err := check("canary", map[string]string{"proxy": "none"}); sdk.KindOf(err) != sdk.KindNotSent || dialled != "gateway.saxobank.com:443" {
+		t.Errorf("dialled %q: %v", dialled, err)
 	}
 }

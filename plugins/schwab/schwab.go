@@ -20,6 +20,8 @@ import (
 const (
 	authorizeURL = "https://api.schwabapi.com/v1/oauth/authorize"
 	tokenURL     = "https://api.schwabapi.com/v1/oauth/token"
+	// checkURL answers with the numbers of the accounts that the login gives access to.
+	checkURL = "https://api.schwabapi.com/trader/v1/accounts/accountNumbers"
 
 	accessLifetime  = 1800 * time.Second
 	refreshLifetime = 7 * 24 * time.Hour
@@ -29,6 +31,7 @@ const (
 const (
 	settingAuthorizeURL = "authorize_url"
 	settingTokenURL     = "token_url"
+	settingCheckURL     = "check_url"
 )
 
 // Provider is the Schwab provider.
@@ -40,6 +43,7 @@ type Provider struct {
 var (
 	_ sdk.Provider   = (*Provider)(nil)
 	_ sdk.Authorizer = (*Provider)(nil)
+	_ sdk.Checker    = (*Provider)(nil)
 	_ sdk.SendMarker = (*Provider)(nil)
 )
 
@@ -67,6 +71,7 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 		Settings: append([]sdk.Setting{
 			{Name: settingAuthorizeURL, Description: "Where a person logs in.", Default: authorizeURL},
 			{Name: settingTokenURL, Description: "Where tokens are refreshed.", Default: tokenURL},
+			{Name: settingCheckURL, Description: "What \"tokenkeeper test\" asks for with an access token.", Default: checkURL},
 		}, oauth.ConnectionSettings()...),
 	}, nil
 }
@@ -90,6 +95,14 @@ func (p *Provider) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, 
 // Exchange implements [sdk.Authorizer].
 func (p *Provider) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Token, error) {
 	return p.HTTP.Exchange(ctx, endpoint(req.Account), req)
+}
+
+// Check implements [sdk.Checker].
+func (p *Provider) Check(ctx context.Context, req sdk.CheckRequest) error {
+	if req.Account.Settings[settingTokenURL] != "" && req.Account.Settings[settingCheckURL] == "" {
+		return oauth.Misconfigured(req.Account.Name, "the setting check_url is missing: with a token_url of your own, nobody knows whose API the token is for")
+	}
+	return p.HTTP.Check(ctx, setting(req.Account, settingCheckURL, checkURL), req)
 }
 
 func endpoint(a sdk.Account) oauth.Endpoint {

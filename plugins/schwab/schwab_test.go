@@ -1,6 +1,9 @@
 package schwab_test
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -102,5 +105,34 @@ func TestSettings(t *testing.T) {
 		if sdk.KindOf(err) != sdk.KindInvalidClient || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: kind %s: %v", name, sdk.KindOf(err), err)
 		}
+	}
+}
+
+// The token is shown to Schwab's API alone; with another token endpoint, to nobody unless
+// somebody says to whom.
+func TestCheck(t *testing.T) {
+	sim := brokersim.New(brokersim.Config{Dialect: brokersim.Schwab})
+	defer sim.Close()
+	provider := &schwab.Provider{HTTP: oauth.Client{Dial: sim.Dial}}
+	check := func(access string, settings map[string]string) error {
+		return provider.Check(t.Context(), sdk.CheckRequest{Account: account(settings), Token: sdk.Token{AccessToken: sdk.NewSecret(access)}})
+	}
+	ours := map[string]string{"token_url": sim.TokenURL(), "check_url": sim.ResourceURL()}
+	if err := check(sim.Grant("main").AccessToken, ours); err != nil {
+		t.Errorf("a good token: %v", err)
+	}
+	if err := check("another", ours); sdk.KindOf(err) != sdk.KindInvalidGrant {
+		t.Errorf("another token: kind %s: %v", sdk.KindOf(err), err)
+	}
+	if err := check("canary", map[string]string{"token_url": sim.TokenURL()}); sdk.KindOf(err) != sdk.KindInvalidClient || !strings.Contains(err.Error(), "check_url") {
+		t.Errorf("without check_url: kind %s: %v", sdk.KindOf(err), err)
+	}
+	var dialled string
+	provider.HTTP.Dial = func(_ context.Context, _, address string) (net.Conn, error) {
+		dialled = address
+		return nil, errors.New("not in a test")
+	}
+	if err := check("canary", map[string]string{"proxy": "none"}); sdk.KindOf(err) != sdk.KindNotSent || dialled != "api.schwabapi.com:443" {
+		t.Errorf("dialled %q: %v", dialled, err)
 	}
 }

@@ -2,9 +2,12 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/importing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -74,6 +77,45 @@ func broughtBy(r store.Record, asked bool) string {
 		return control.ByRefresh
 	}
 	return ""
+}
+
+// TestAccount implements [control.Backend].
+func (b accounts) TestAccount(ctx context.Context, account string) (control.AccountTestAnswer, error) {
+	var k *refresh.Keeper
+	var got refresh.Checked
+	err := b.onKeeper(ctx, account, func(of *refresh.Keeper) (err error) {
+		k = of
+		got, err = k.Check(ctx, account)
+		return err
+	})
+	if k == nil {
+		return control.AccountTestAnswer{}, err
+	}
+	if err != nil {
+		st, _ := k.Status(account)
+		return control.AccountTestAnswer{}, testError(got, st, err, b.Wall())
+	}
+	return control.AccountTestAnswer{Account: account, Version: got.Version, Took: got.Took}, nil
+}
+
+// testError says what to do about a token that was refused, or of which the broker has said
+// nothing.
+func testError(got refresh.Checked, st refresh.Status, err error, now time.Time) error {
+	said, ok := errors.AsType[*sdk.Error](err)
+	switch {
+	case !ok || errors.Is(err, sdk.ErrUnimplemented) || errors.Is(err, sdk.ErrConnection):
+		return control.RefreshError(err)
+	case said.Kind == sdk.KindInvalidGrant:
+		return control.Errorf(control.CodeConflict, "%v: version %d does not work. To get the next one: tokenkeeper refresh %s --force; if that one is refused, too, %s",
+			err, got.Version, st.By.Account, st.By.With(""))
+	case said.Kind == sdk.KindRateLimited && said.RetryAfter > 0:
+		e := control.Errorf(control.CodeNotYet, "%v", err)
+		e.RetryAt = now.Add(said.RetryAfter)
+		return e
+	case said.Kind == sdk.KindInvalidClient:
+		return control.Errorf(control.CodeConflict, "%v", err)
+	}
+	return control.Errorf(control.CodeUnavailable, "%v. Whether version %d works is not known; try again", err, got.Version)
 }
 
 func (b accounts) Token(_ context.Context, account string) (control.TokenAnswer, error) {

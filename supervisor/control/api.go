@@ -15,6 +15,7 @@
 //	POST /v1/accounts/{account}/rename       ?to=NEW: that account goes on with what is stored of this one
 //	POST /v1/accounts/{account}/forget       what is stored of it is removed
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
+//	POST /v1/accounts/{account}/test         its access token is shown to its broker
 //	POST /v1/accounts/{account}/pause        nothing is asked of its broker by itself; ?for=2h&reason=…
 //	POST /v1/accounts/{account}/resume       that is over
 //	POST /v1/pause                           the same of all accounts that are configured

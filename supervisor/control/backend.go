@@ -43,6 +43,8 @@ type Backend interface {
 	// Refresh refreshes the account if it is due, or in any case with force,
 	// and waits for the outcome.
 	Refresh(ctx context.Context, account string, force bool) (RefreshAnswer, error)
+	// TestAccount shows the newest access token to the broker, and waits for what it says.
+	TestAccount(ctx context.Context, account string) (AccountTestAnswer, error)
 	// Token returns the newest access token, also if it has expired: its
 	// Expiry tells.
 	Token(ctx context.Context, account string) (TokenAnswer, error)

@@ -47,6 +47,7 @@ func (s *Server) routes() []route {
 		{pattern: "POST /v1/accounts/{account}/rename", act: "rename", audited: true, handle: answer(s.renameAccount)},
 		{pattern: "POST /v1/accounts/{account}/forget", act: "forget", audited: true, handle: answer(askedOf("account", b.ForgetAccount))},
 		{pattern: "POST /v1/accounts/{account}/refresh", act: "refresh", audited: true, handle: answer(s.refresh)},
+		{pattern: "POST /v1/accounts/{account}/test", act: "test", audited: true, handle: answer(askedOf("account", b.TestAccount))},
 		{pattern: "POST /v1/accounts/{account}/pause", act: "pause", audited: true, handle: answer(p.one)},
 		{pattern: "POST /v1/accounts/{account}/resume", act: "resume", audited: true, handle: answer(p.resumeOne)},
 		{pattern: "POST /v1/pause", act: "pause/all", audited: true, handle: answer(p.all)},

@@ -48,6 +48,7 @@ func TestWhoMayCall(t *testing.T) {
 		"POST /v1/accounts/{account}/rename":         owners,
 		"POST /v1/accounts/{account}/forget":         owners,
 		"POST /v1/accounts/{account}/refresh":        owners,
+		"POST /v1/accounts/{account}/test":           owners,
 		"POST /v1/accounts/{account}/pause":          owners,
 		"POST /v1/accounts/{account}/resume":         owners,
 		"POST /v1/pause":                             owners,

@@ -32,6 +32,11 @@ func (c AccountCalls) Refresh(ctx context.Context, account string, force bool) (
 	return call[RefreshAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/refresh", query, nil)
 }
 
+// TestAccount shows the account's newest access token to its broker.
+func (c AccountCalls) TestAccount(ctx context.Context, account string) (AccountTestAnswer, error) {
+	return call[AccountTestAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/test", nil, nil)
+}
+
 // Token returns the account's newest access token, even if it has expired.
 func (c AccountCalls) Token(ctx context.Context, account string) (TokenAnswer, error) {
 	return call[TokenAnswer](ctx, c.line, lookTimeout, http.MethodGet, "/v1/accounts/"+url.PathEscape(account)+"/token", nil, nil)

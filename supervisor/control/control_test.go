@@ -37,6 +37,9 @@ func TestEveryCallReachesTheBackend(t *testing.T) {
 			t.Errorf("Refresh(%v) = %+v, %v", force, r, err)
 		}
 	}
+	if got, err := c.TestAccount(ctx, "main"); err != nil || got.Account != "main" || got.Version != 5 || got.Took != time.Second {
+		t.Errorf("TestAccount = %+v, %v", got, err)
+	}
 	if tok, err := c.Token(ctx, "main"); err != nil || tok.AccessToken != "at-<&>" {
 		t.Errorf("Token = %+v, %v", tok, err)
 	}

@@ -84,6 +84,10 @@ func (b *backend) Refresh(ctx context.Context, account string, force bool) (cont
 	return control.RefreshAnswer{Account: account, Refreshed: force, Version: 5}, ctx.Err()
 }
 
+func (b *backend) TestAccount(_ context.Context, account string) (control.AccountTestAnswer, error) {
+	return control.AccountTestAnswer{Account: account, Version: 5, Took: time.Second}, nil
+}
+
 func (b *backend) Pause(_ context.Context, req control.PauseRequest) (control.PauseAnswer, error) {
 	p := control.Pause{Since: time.Unix(0, 0), By: req.By, Reason: req.Reason}
 	if req.For > 0 {

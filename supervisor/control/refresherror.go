@@ -38,7 +38,7 @@ func RefreshError(err error) error {
 		code = CodeAnotherPerson
 	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, login.ErrNotThis), errors.Is(err, login.ErrNoShape), errors.Is(err, login.ErrNothingToHandIn), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = CodeBadRequest
-	case errors.Is(err, login.ErrOpen), errors.Is(err, login.ErrNotOpen), errors.Is(err, login.ErrSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked),
+	case errors.Is(err, login.ErrOpen), errors.Is(err, login.ErrNotOpen), errors.Is(err, login.ErrSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked), errors.Is(err, refresh.ErrExpired),
 		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrLimit), errors.Is(err, refresh.ErrNotThere), errors.Is(err, refresh.ErrOtherAccount), errors.Is(err, refresh.ErrGrantedElsewhere):
 		code = CodeConflict
 	}

@@ -8,7 +8,7 @@ import (
 
 // Observe is Open of a store of which nothing is changed: it goes on in memory with what
 // the files of the directory hold, and what is stored is gone when it is closed. Nothing is
-// made, locked for longer than it is read, or restored: what [Inspect] fails with it does.
+// made, locked for longer than it is read, or restored: what [Peek] fails with it does.
 func Observe(dir string, o Options) (*Journal, error) {
 	o = o.WithDefaults()
 	places := []string{dir}
@@ -19,7 +19,8 @@ func Observe(dir string, o Options) (*Journal, error) {
 	var good bool
 	var moved error
 	for _, place := range places {
-		s, err := inspect(place)
+		read, err := Peek(place)
+		s := read.file
 		switch {
 		case errors.Is(err, ErrMoved): // to the other one, or to nowhere that we know
 			moved = err
@@ -32,7 +33,7 @@ func Observe(dir string, o Options) (*Journal, error) {
 	if moved != nil && !good {
 		return nil, moved
 	}
-	return &Journal{newEngine(newest.state, memoryBackend{newest.state}, o.Now, o.Log), unkept{dir}, nil}, nil
+	return &Journal{newEngine(newest.state, memoryBackend{newest.state}, o), unkept{dir}, nil}, nil
 }
 
 // keeping is what keeps what is in memory beyond this process.
