@@ -14,7 +14,7 @@ import (
 // otherPrograms may stand in the READMEs' blocks for a shell. What is none of ours
 // is run by the tests of what they are about, or needs what no test has.
 var otherPrograms = []string{
-	"", "api", "apt-get", "c++", "cd", "cp", "curl", "do", "done", "for", "gcloud", "getent", "git", "groupadd", "install", "journalctl", "redis-cli", "rm", "systemctl", "usermod", "--member", "--role", "--project", "}",
+	"", "api", "apt-get", "c++", "cd", "cp", "curl", "do", "done", "for", "gcloud", "getent", "git", "groupadd", "install", "journalctl", "mv", "redis-cli", "rm", "systemctl", "usermod", "--member", "--role", "--project", "}",
 }
 
 // TestDocumentedCommandLines: whatever a README tells somebody to type is a

@@ -36,6 +36,25 @@ func (s *service) started(bot string) {
 	s.systemctl(s.t, "stop", bot)
 }
 
+// ordered: the README's other lines have the service started for a bot, and before one.
+func (s *service) ordered() {
+	s.t.Helper()
+	s.place(s.t, "etc/systemd/system/ordinary-bot.service", s.block("ini", "Wants=tokenkeeper.service")+"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n")
+	s.place(s.t, "etc/systemd/system/tokenkeeper.service.d/before.conf", s.block("ini", "Before=bot.service"))
+	s.systemctl(s.t, "daemon-reload")
+	s.systemctl(s.t, "stop", "tokenkeeper")
+	s.systemctl(s.t, "start", "ordinary-bot")
+	if state := s.stateOf("tokenkeeper"); state != "active" {
+		s.t.Errorf("the bot has started, and the service is %s", state)
+	}
+	if before := s.property("Before"); !strings.Contains(" "+before+" ", " bot.service ") {
+		s.t.Errorf("the service is started before %s", before)
+	}
+	s.systemctl(s.t, "stop", "ordinary-bot")
+	s.inside(s.t, "rm", "/etc/systemd/system/tokenkeeper.service.d/before.conf")
+	s.systemctl(s.t, "daemon-reload")
+}
+
 func (s *service) stateOf(unit string) string {
 	s.t.Helper()
 	return strings.TrimSpace(s.systemctl(s.t, "show", "-p", "ActiveState", "--value", unit))

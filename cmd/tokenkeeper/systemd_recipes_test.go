@@ -103,11 +103,9 @@ func (s *service) changes() {
 func (s *service) upgraded(main int) int {
 	s.t.Helper()
 	const version = "v1.99.0"
-	program := filepath.Join(s.root, "usr/local/bin/tokenkeeper")
-	installVersion(s.t, program, program, version)
-	if err := os.Chmod(program, 0o755); err != nil {
-		s.t.Fatal(err)
-	}
+	s.inside(s.t, "install", "-d", "/root/new")
+	installVersion(s.t, filepath.Join(s.root, "usr/local/bin/tokenkeeper"), filepath.Join(s.root, "root/new/tokenkeeper"), version)
+	s.readme(s.t, "tokenkeeper.new", "/root/new")
 	if out := inOneLine(s.inside(s.t, "tokenkeeper", "status")); !strings.Contains(out, fmt.Sprintf("/usr/local/bin/tokenkeeper is another program than the one that the supervisor (PID %d) was started with", main)) {
 		s.t.Errorf("the old version is not named:\n%s", out)
 	}
@@ -152,6 +150,7 @@ func (s *service) installed() {
 		s.t.Errorf("root's shell shows:\n%s", out)
 	}
 	s.started(bot)
+	s.ordered()
 	run := s.follow(s.t, ownState)
 	run.refreshed(account)
 	run.delivered(account, 2)
