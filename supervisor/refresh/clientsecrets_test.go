@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
@@ -229,4 +230,50 @@ func TestLoginPresentsAnotherSecret(t *testing.T) {
 		}
 		_ = g.end()
 	})
+}
+
+// What was refused stands over a new run, and is told there as what it is: also if the store
+// has another failure of the account, and if the process died when somebody insisted.
+func TestRefusedClientIsToldAfterARestart(t *testing.T) {
+	for name, meanwhile := range map[string]func(*rig, *generation){
+		"it failed otherwise before": func(r *rig, g *generation) { _ = g.end() },
+		"the process died when somebody insisted": func(r *rig, g *generation) {
+			r.broker.next("one", fault{die: sent, kill: func() { g.kill() }})
+			if _, err := r.keeper.Refresh(r.t.Context(), "one", true); err == nil {
+				r.t.Error("it was refreshed")
+			}
+			_ = g.died()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				r.has("old", "new")
+				if strings.HasPrefix(name, "it failed") {
+					r.broker.next("one", fault{refuse: unavailable})
+				}
+				r.broker.next("one", fault{refuse: unknownClient()})
+				g := r.start()
+				time.Sleep(19 * time.Minute)
+				synctest.Wait()
+				for _, when := range []string{"in this run", "in the next"} {
+					h := r.status("one").Record.Health
+					if h.LastKind != sdk.KindInvalidClient || h.Failures == 0 || !strings.Contains(h.LastError, "tokenkeeper refresh one --force") {
+						t.Errorf("%s: %+v", when, h)
+					}
+					if when == "in this run" {
+						meanwhile(r, g)
+						r.restart()
+						g = r.start()
+						time.Sleep(2 * time.Hour)
+						synctest.Wait()
+					}
+				}
+				if s := r.status("one"); s.Waiting != promise.Client || s.Record.Version != 1 {
+					t.Errorf("version %d waits because of %q", s.Record.Version, s.Waiting)
+				}
+				_ = g.end()
+			})
+		})
+	}
 }

@@ -62,8 +62,7 @@ func (a unknown) retry(f schedule.Failure) time.Time {
 	}
 	at := a.until()
 	if at.IsZero() {
-		a.plan.notDue()
-		return at
+		return a.replan() // one that lingers is looked at when that is over
 	}
 	now := a.keeper.clock.Now()
 	if f.Misconfigured || f.RetryAfter > 0 || f.Rest > 0 {

@@ -226,13 +226,14 @@ func (a attempt) settleIntent(ctx context.Context) error {
 }
 
 // tellUnknown says that the outcome of an attempt is as unknown as it was. Of one that
-// stands because the client was refused the failure is counted, if nothing here knows of it.
+// stands because the client was refused the failure is counted, unless it was in this run:
+// what the store has is of an attempt before.
 func (a attempt) tellUnknown() {
 	if a.in.ClientRefused != "" {
 		a.keeper.mu.Lock()
 		at, _ := unknown{a.leased}.replay()
 		a.keeper.mu.Unlock()
-		if at.IsZero() && a.rec().Health.Failures == 0 {
+		if at.IsZero() && a.rec().Health.LastFailure.Before(a.in.At) {
 			a.countFailure(sdk.KindInvalidClient, secretRefused{a}.standing())
 		}
 		return
@@ -266,6 +267,9 @@ func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
 		if err := (lost{a}).cutOff(ctx, "the provider's process died after the request was sent, "+e.BegunAt.Format(time.RFC3339)); err != nil {
 			return err
 		}
+	}
+	if a.in.ClientRefused != "" {
+		a.tellUnknown()
 	}
 	return settler{a.leased}.clear(ctx, e.Attempt)
 }
