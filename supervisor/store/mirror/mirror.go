@@ -322,7 +322,7 @@ func (m *upkeep) fresh(values map[string][]byte) journal.Fresh {
 func (m *upkeep) renew(c map[string][]byte, wrong string) (kept string, err error) {
 	values, err := m.state.Values()
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrDisk, err)
+		return "", m.fails(err)
 	}
 	maps.Copy(values, c)
 	maps.DeleteFunc(values, func(_ string, value []byte) bool { return value == nil })
@@ -348,14 +348,19 @@ func (m *upkeep) renew(c map[string][]byte, wrong string) (kept string, err erro
 		}
 		return kept, nil
 	}
+	return "", m.fails(errors.Join(errs...))
+}
+
+// fails notes that nothing can be made durable, and why.
+func (m *upkeep) fails(why error) error {
 	known := m.fault.is() != nil
-	err = fmt.Errorf("%w: %w", ErrDisk, errors.Join(errs...))
+	err := fmt.Errorf("%w: %w", ErrDisk, why)
 	m.fault.set(err)
 	m.faultAt = time.Now()
 	if !known {
 		m.tell(Trouble{What: "nothing can be stored; no refresh token is spent until the disk takes writes again", Path: m.places[0].dir, Err: err})
 	}
-	return "", err
+	return err
 }
 
 func (m *upkeep) tell(t Trouble) {

@@ -155,3 +155,57 @@ func TestNothingStaysToldOfAWriteThatIsOver(t *testing.T) {
 		}
 	})
 }
+
+// mute is a state that can't be laid out for a while.
+type mute struct {
+	values
+	fails bool
+}
+
+func (s *mute) Values() (map[string][]byte, error) {
+	if s.fails {
+		return nil, errors.New("it can't be laid out")
+	}
+	return s.values.Values()
+}
+
+// Where there is no file because what was to be in it could not be laid out, that is a fault
+// as any other: it is told, and nothing is said to be durable before there is one again.
+func TestFileThatCanNotBeLaidOut(t *testing.T) {
+	n := &told{}
+	m := begin(t, Options{Trouble: n.add})
+	synctest.Test(t, func(t *testing.T) {
+		s := &mute{values: values{}}
+		m.state = s
+		harm := func() {
+			m.Harm(func(f *journal.File) { f.Fdatasync = func(int) error { return unix.EIO } })
+		}
+		update := func(value string) error { return m.Update(map[string][]byte{"key": []byte(value)}) }
+		// A fault of the disk that is over within a second.
+		m.at.syncDir = func(string) error { return unix.EIO }
+		harm()
+		if err := update("1"); !errors.Is(err, ErrDisk) {
+			t.Errorf("no file can be written: %v", err)
+		}
+		m.at.syncDir = syncDir
+		m.Look()
+		if err := m.Fault(); err != nil {
+			t.Errorf("it can: %v", err)
+		}
+		harm()
+		s.fails = true
+		for range 2 {
+			if err := update("2"); !errors.Is(err, ErrDisk) || !errors.Is(m.Fault(), ErrDisk) {
+				t.Errorf("it can't be laid out: %v, fault: %v", err, m.Fault())
+			}
+		}
+		s.fails = false
+		time.Sleep(RetryAfter)
+		if err := update("3"); err != nil || m.Fault() != nil || string(s.values["key"]) != "3" {
+			t.Errorf("it can: %v, fault: %v, %q", err, m.Fault(), s.values["key"])
+		}
+	})
+	if want := "4 faults, 2 ends, 0 displaced"; n.String() != want {
+		t.Errorf("told %s, want %s", n, want)
+	}
+}
