@@ -21,14 +21,18 @@ type change struct {
 
 func newChange() *change { return &change{values: map[string][]byte{}} }
 
-// put stores a value: a record and a login, which are to come as pointers, as they are
-// laid out, and all else as JSON.
+// put stores a value: a record and a login as they are laid out, as JSON would hide their
+// secrets, and all else as JSON.
 func (c *change) put(key string, v any) {
 	var b []byte
 	var err error
 	switch v := v.(type) {
+	case Record:
+		b, err = record.Encode(v)
 	case *Record:
 		b, err = record.Encode(*v)
+	case Login:
+		b, err = record.EncodeLogin(v)
 	case *Login:
 		b, err = record.EncodeLogin(*v)
 	default:
@@ -39,7 +43,7 @@ func (c *change) put(key string, v any) {
 	c.values[key], c.err = b, errors.Join(c.err, err)
 }
 
-func (c *change) putRecord(r Record) { c.put(recordKey(r.Account), &r) }
+func (c *change) putRecord(r Record) { c.put(recordKey(r.Account), r) }
 
 // check says why the change can't be stored: what can't be read back would cost the whole
 // file at the next start.
@@ -201,7 +205,7 @@ func (s *state) putLogin(c *change, l Login) error {
 	if open := s.of(l.Account).login; open != nil && open.State != l.State && l.At.Before(open.Until) {
 		return fmt.Errorf("account %s: a login was begun before, and is open: %w", l.Account, ErrConflict)
 	}
-	c.put(accountKey(l.Account, partLogin), &l)
+	c.put(accountKey(l.Account, partLogin), l)
 	return nil
 }
 
