@@ -209,13 +209,13 @@ func (a secretRefused) over(ctx context.Context, cause error) (over bool, err er
 // maySpend says whether the broker may have used up what it was sent with a client that it
 // refused. A key is not used up.
 func (a secretRefused) maySpend() bool {
-	return a.in.Kind != spool.KindMint && !a.keeper.nature().clientFirst(a.cfg) && (lost{a.attempt}).does() != acct.End
+	return a.in.Kind != spool.KindMint && !a.keeper.nature().clientFirst(a.cfg) && lost(a).does() != acct.End
 }
 
 // hold lets the attempt stand, as one whose outcome nobody knows.
 func (a secretRefused) hold(ctx context.Context, cause error) error {
 	a.in.ClientRefused = a.secrets.list()
-	if err := (lost{a.attempt}).mark(ctx, cause.Error()); err != nil {
+	if err := lost(a).mark(ctx, cause.Error()); err != nil {
 		return err
 	}
 	cause = a.held(cause)

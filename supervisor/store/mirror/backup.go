@@ -59,17 +59,17 @@ func (m *Mirror) Backup(ctx context.Context) (err error) {
 	}
 	defer m.watch(m.worksFor())()
 	img, err := m.readBack()
-	defer img.Close()
 	if err != nil {
+		defer img.Close()
 		if err := m.replaceDamaged(img, err); err != nil {
 			return err
 		}
-		img, err = m.readBack()
-		defer img.Close()
+		if img, err = m.readBack(); err != nil {
+			img.Close()
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
+	defer img.Close()
 	return m.backup(img)
 }
 
