@@ -237,7 +237,7 @@ func healthOf(accounts []config.Account) process.HealthPolicy {
 
 func (b builder) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
-		Name: provider, Work: b.work(k), Beside: b.beside(provider), Events: b.events, Log: b.log, Now: b.opts.Seams.Wall,
+		Name: provider, Work: b.observed.work(k), Beside: b.beside(provider), Events: b.events, Log: b.log, Now: b.opts.Seams.Wall,
 		Health: healthOf(b.of.Config.AccountsOf(provider)),
 	}
 	if b.opts.Seams.Launcher != nil {

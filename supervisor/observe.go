@@ -84,9 +84,9 @@ func (s *Supervisor) openStateDir() (*statedir.Dir, error) {
 	return statedir.Open(c)
 }
 
-// work is what the process of a provider is there for.
-func (s *Supervisor) work(k *refresh.Keeper) process.Work {
-	if s.observed != nil {
+// work is what the process of a provider is there for; w is nil where nobody only observes.
+func (w *observation) work(k *refresh.Keeper) process.Work {
+	if w != nil {
 		return observing{process.Refreshing(k)}
 	}
 	return process.Refreshing(k)

@@ -52,7 +52,7 @@ func (c change) goOn() {
 	for name, m := range back.ended() {
 		k, b := c.was.Keepers[name], c.was.Beats[name]
 		back.of.Keepers[name], back.of.Beats[name] = k, b
-		back.of.Members[name] = m.Again(back.work(k), back.beside(name))
+		back.of.Members[name] = m.Again(back.observed.work(k), back.beside(name))
 	}
 	back.roster.Replace(back.of)
 	back.postRestorer()
@@ -82,7 +82,7 @@ func (c change) undo(ctx context.Context, why error, restore func()) error {
 			continue
 		}
 		back.of.Keepers[name], back.of.Beats[name] = k, back.newBeats(name, k)
-		back.of.Members[name] = m.Again(back.work(k), back.beside(name))
+		back.of.Members[name] = m.Again(back.observed.work(k), back.beside(name))
 	}
 	restore()
 	back.install(ctx)

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -117,7 +119,8 @@ func Referred(src Source) (files []string) {
 	return files
 }
 
-// Imprint tells what files hold from what they hold at another time, and does not tell it.
+// Imprint tells what files hold, and whose they are, from how that is at another time, and
+// does not tell it.
 type Imprint [sha256.Size]byte
 
 // ImprintOf reads all files. It may hang at a file system that does not answer.
@@ -125,9 +128,19 @@ func ImprintOf(files []string) Imprint {
 	var all []byte
 	for _, path := range files {
 		data, _, err := readText(path, maxFileSize)
-		all = fmt.Appendf(all, "%q %x %v\n", path, sha256.Sum256(data), err)
+		all = fmt.Appendf(all, "%q %x %v %s %s\n", path, sha256.Sum256(data), err, accessOf(path), accessOf(filepath.Dir(path)))
 	}
 	return sha256.Sum256(all)
+}
+
+// accessOf is whose a file or folder is and who may use it, by which it may be refused; "":
+// nobody knows.
+func accessOf(path string) string {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%o %d:%d", st.Mode, st.Uid, st.Gid)
 }
 
 // glance is how the files were found.
