@@ -1,6 +1,6 @@
 // Package supervisor wires the rooms together and runs them: a root run.Group
-// with the control API, the set of providers, the set of sinks and the service
-// manager's watchdog.
+// with the caller's context, the control API, the service manager's watchdog, and
+// the crew of all that keeps tokens.
 package supervisor
 
 import (

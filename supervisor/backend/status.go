@@ -51,8 +51,8 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 		st.LookedAt = b.Started
 	}
 	if there.Heartbeat != nil {
-		beat := there.Heartbeat.Status()
-		st.Heartbeat = &beat
+		sign := there.Heartbeat.Status()
+		st.Heartbeat = &sign
 	}
 	if b.Metrics != nil {
 		listener := b.Metrics.Status()

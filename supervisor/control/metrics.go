@@ -59,8 +59,8 @@ func (all *families) ofStatus(s Status) {
 	supervisor.moment("tokenkeeper_look_timestamp_seconds", "When it was looked last whether alerts begin or end; left out before that.",
 		func(s Status) time.Time { return s.LookedAt })
 	if s.Heartbeat != nil {
-		beat := family[heartbeat.Status]{all, []heartbeat.Status{*s.Heartbeat}, func(h heartbeat.Status) []string { return []string{"to", h.To} }}
-		beat.gauge("tokenkeeper_heartbeat_beating", "1 while the service that waits for the heartbeat takes it.",
+		sign := family[heartbeat.Status]{all, []heartbeat.Status{*s.Heartbeat}, func(h heartbeat.Status) []string { return []string{"to", h.To} }}
+		sign.gauge("tokenkeeper_heartbeat_beating", "1 while the service that waits for the heartbeat takes it.",
 			func(h heartbeat.Status) float64 { return truth(h.State == heartbeat.Beating) })
 	}
 	if s.Metrics != nil {

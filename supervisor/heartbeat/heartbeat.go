@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// settling is how long is waited, once the supervisor is ready, before the first
+	// firstAfter is how long is waited, once the supervisor is ready, before the first
 	// ping: what has expired while nobody kept it is refreshed until then.
-	settling = 15 * time.Second
+	firstAfter = 15 * time.Second
 	// sooner is the part of an interval after which is tried again what was no ping, but
 	// not before soonest: the services limit how often they may be asked.
 	sooner  = 4
@@ -79,7 +79,7 @@ func (h *Heartbeat) Run(ctx context.Context) error {
 		return nil
 	case <-h.with.Ready():
 	}
-	next := time.NewTimer(min(settling, h.cfg.Every))
+	next := time.NewTimer(min(firstAfter, h.cfg.Every))
 	defer next.Stop()
 	for {
 		select {
@@ -88,14 +88,14 @@ func (h *Heartbeat) Run(ctx context.Context) error {
 		case <-next.C:
 		}
 		began := time.Now()
-		pause := h.beat(ctx)
+		pause := h.look(ctx)
 		next.Reset(max(pause-time.Since(began), 0))
 	}
 }
 
-// beat looks once, and tells the service. It returns how long after its beginning the
+// look sees whether all is well, and tells the service. It returns how long after its beginning the
 // next one comes.
-func (h *Heartbeat) beat(ctx context.Context) (pause time.Duration) {
+func (h *Heartbeat) look(ctx context.Context) (pause time.Duration) {
 	trouble := h.with.Trouble(ctx)
 	if ctx.Err() != nil {
 		return h.cfg.Every

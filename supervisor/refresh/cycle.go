@@ -173,7 +173,7 @@ func (a *round) intend(ctx context.Context) (store.Intent, error) {
 		Version: rec.Version, Grant: rec.Grant, Fingerprint: fingerprint, Secret: presented{a.account}.next(),
 		At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
-	a.place(&in)
+	a.fill(&in)
 	standing := a.state().Ambiguous()
 	if standing == nil {
 		err = a.keeper.cfg.Store.Intend(ctx, in)

@@ -114,7 +114,7 @@ func (a loggingIn) spendCode(ctx context.Context) error {
 		in.Kind = spool.KindLogin
 	}
 	err := l.Give(ctx, a.exchange.code)
-	a.place(&in)
+	a.fill(&in)
 	if err == nil {
 		in, err = announceOver(ctx, a.keeper.cfg.Store, in)
 	}

@@ -54,9 +54,9 @@ func prove(in store.Intent, id, boot string, now time.Time, longest time.Duratio
 	return p
 }
 
-// place writes into an intent where its attempt will be noted, when it is over, and
+// fill writes into an intent where its attempt will be noted, when it is over, and
 // what it is one of.
-func (a *leased) place(in *store.Intent) {
+func (a *leased) fill(in *store.Intent) {
 	in.Spool = a.keeper.spool.id()
 	in.Until = in.At.Add(a.cfg.Timeout + answerMargin)
 	limited{a.account}.counting(in)
@@ -74,7 +74,7 @@ func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, bel
 	a.Log().Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one", "attempt", a.in.Attempt)
 	next := a.in
 	next.Attempt, next.At = newAttempt(), a.keeper.clock.Now().Wall
-	a.place(&next)
+	a.fill(&next)
 	a.uncounted(&next)
 	if err := a.keeper.cfg.Store.Replace(ctx, a.in.Attempt, next); err != nil {
 		return a.in, believed{}, errors.Join(failure, err)

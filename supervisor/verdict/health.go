@@ -58,9 +58,9 @@ func unready(s control.Status, now time.Time) (why []string) {
 
 // mends is what a person has to do so that an account gets a valid token; "": nothing,
 // as far as anybody knows.
-func mends(a control.Account, parked, elsewhere bool) string {
+func mends(a control.Account, parked, otherMachine bool) string {
 	switch {
-	case elsewhere:
+	case otherMachine:
 		return "the store is another machine's; see tokenkeeper status"
 	case a.Advice != "":
 		return a.Advice

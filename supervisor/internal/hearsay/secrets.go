@@ -17,7 +17,7 @@ const (
 	piece   = 12
 	pieced  = 2 * piece
 	ofOne   = 3  // pieces of one secret
-	newest  = 8  // secrets that are kept of one account: two generations of its tokens
+	newest  = 8  // secrets that are kept of one account: those of two versions
 	settled = 64 // of one account's settings: a key of several lines is many
 )
 

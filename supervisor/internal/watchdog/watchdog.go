@@ -18,8 +18,8 @@ import (
 // providers, so that an idle supervisor wakes twice a minute.
 const lookEvery = 30 * time.Second
 
-// beatEvery is how often the log says that all goes on, however quiet it is.
-const beatEvery = time.Hour
+// goesOnEvery is how often the log says that all goes on, however quiet it is.
+const goesOnEvery = time.Hour
 
 // Watched is what is looked at. Its methods are called one after the other.
 type Watched interface {
@@ -59,8 +59,8 @@ func (w Watchdog) Run(ctx context.Context) error {
 		every = min(every, limit/2)
 	}
 	look := w.looks(ctx, every)
-	beat := time.NewTicker(beatEvery)
-	defer beat.Stop()
+	goesOn := time.NewTicker(goesOnEvery)
+	defer goesOn.Stop()
 	manager := newManager(w.Log)
 	told := statusLine{managed: os.Getenv("NOTIFY_SOCKET") != "", notify: manager.notify}
 	for {
@@ -91,7 +91,7 @@ func (w Watchdog) Run(ctx context.Context) error {
 				told.tell(w.Watched.Standing)
 			}
 			w.Watched.LookAtDisk(ctx)
-		case <-beat.C:
+		case <-goesOn.C:
 			w.Log.Info("tokenkeeper goes on: " + w.Watched.Standing())
 		}
 	}
