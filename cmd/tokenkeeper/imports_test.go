@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,6 +71,63 @@ func TestImportDirections(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRoomsImportWhatTheyMay holds the column "may import" of supervisor/README.md. A
+// name there is a room of the supervisor, "rooms" are all of them; the tests of a room
+// may more.
+func TestRoomsImportWhatTheyMay(t *testing.T) {
+	packages := listPackages(t)
+	_, table, _ := strings.Cut(readText(t, filepath.Join(repository, "supervisor", "README.md")), "\n## Rooms\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	quoted := regexp.MustCompile("`([^`]+)`")
+	rooms := 0
+	for line := range strings.Lines(table) {
+		columns := strings.Split(line, "|")
+		if len(columns) != 5 || !strings.HasPrefix(columns[1], " `") {
+			continue
+		}
+		may := names(quoted, columns[3])
+		if strings.Contains(columns[3], "room") {
+			may = append(may, "")
+		} else if len(may) == 0 && strings.TrimSpace(columns[3]) != "nothing of ours" {
+			t.Errorf("it does not say what may be imported: %s", line)
+		}
+		for _, room := range names(quoted, columns[1]) {
+			rooms++
+			p, ok := packages[room]
+			if !ok {
+				t.Errorf("there is no %s", room)
+			}
+			for _, to := range p.own {
+				if !slices.ContainsFunc(may, func(what string) bool { return isOf(to, what) }) {
+					t.Errorf("%s imports %s; supervisor/README.md says that it may:%s", room, to, columns[3])
+				}
+			}
+		}
+	}
+	if rooms < 50 {
+		t.Fatalf("the table has %d rooms", rooms)
+	}
+}
+
+// isOf says whether the table means a package by that; "": any room.
+func isOf(name, what string) bool {
+	switch what {
+	case "":
+		return strings.HasPrefix(name, "supervisor/")
+	case "sdk":
+		return name == "sdk" || strings.HasPrefix(name, "sdk/")
+	}
+	return name == "supervisor/"+what || name == "supervisor/internal/"+what
+}
+
+// names are those that stand in quotes in a text.
+func names(quoted *regexp.Regexp, text string) (all []string) {
+	for _, match := range quoted.FindAllStringSubmatch(text, -1) {
+		all = append(all, match[1])
+	}
+	return all
 }
 
 // mayImport says whether the code or the tests in from may import to.
