@@ -14,7 +14,6 @@ import (
 // TestDocumentedFilesExist: a file of Go that a README names lies below its folder.
 func TestDocumentedFilesExist(t *testing.T) {
 	elsewhere := map[string]string{ // by README and name; "": outside this repository
-		"supervisor/README.md: root.go":                           "cmd/tokenkeeper/root.go",
 		"sdk/README.md: mtls.go":                                  "",
 		"sdk/README.md: main.go":                                  "examples/providers-short/mybroker/main.go",
 		"sdk/README.md: main_test.go":                             "examples/providers-short/mybroker/main_test.go",
