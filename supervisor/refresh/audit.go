@@ -105,9 +105,10 @@ func (w *watch) audit(now schedule.Instant) []string {
 	return faults
 }
 
-// rebuild makes the heap anew from the accounts. The caller holds k.mu.
+// rebuild makes the heap anew from the accounts; what their budgets want comes back with
+// their next tokens. The caller holds k.mu.
 func (w *watch) rebuild(now schedule.Instant) {
-	w.loop.heap = schedule.NewHeap()
+	w.loop.agenda = newAgenda()
 	for _, a := range w.accounts {
 		if !a.plan.turn.planned {
 			continue

@@ -15,7 +15,8 @@ import (
 // This file refreshes an account before its token needs it, so that consumers go on for
 // longer when no next one comes: evenly, so many times an hour. That is a wish and no need.
 // It takes nothing of what the broker allows that the account needs itself, or that is left
-// for a person, and it is not heard where a refresh costs more than a request.
+// for a person, no turn in flight of an account that needs one, and it is not heard where a
+// refresh costs more than a request.
 
 // Budget is what the configuration says of it.
 type Budget struct {
@@ -90,12 +91,13 @@ func (o outlook) policy() schedule.Policy {
 // budgeted is an account that may have a budget.
 type budgeted struct{ *leased }
 
-// sooner is due, by which the account is to be refreshed, or when its budget wants that
-// before, as far as the broker allows one more then: it waits as a program's wish does.
+// sooner is due, by which something is to be done for the account, or when its budget wants
+// that before, as far as the broker allows one more then: it waits as a program's wish does.
 // The caller holds k.mu.
-func (a budgeted) sooner(due time.Time, o outlook) time.Time {
+func (a budgeted) sooner(due, now time.Time) time.Time {
+	o := a.outlook().at(now)
 	policy := o.policy()
-	if policy.Budget <= 0 {
+	if policy.Budget <= 0 || a.state().Lingers() != nil || a.state().Ambiguous() != nil {
 		return due
 	}
 	early := schedule.PlanOf(policy, o.life(), o.now, mathrand.Float64())

@@ -1,6 +1,7 @@
 package refresh_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -171,4 +172,40 @@ func TestBudgetIsNotHeardWhereTheNextIsMinted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Budgets that are more than there is room for in flight take no turn from an account that
+// needs one, and have what is left.
+func TestBudgetsGiveWayToNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := []string{"one"} // has none
+		for i := range 160 {
+			names = append(names, fmt.Sprintf("a%03d", i))
+		}
+		r := newRig(t, 20*time.Minute, names...)
+		r.broker.keeps, r.broker.lives = true, true
+		for i := range r.accounts[1:] {
+			r.accounts[1+i].Budget = refresh.Budget{PerHour: 60}
+		}
+		r.restart()
+		r.broker.setTakes(20 * time.Second) // twelve a minute are possible, eleven needed, and 160 wanted
+		g := r.start()
+		if dead := r.deadFor(4 * time.Hour); dead > 0 {
+			t.Errorf("no living token for %s where there is no budget", dead)
+		}
+		for _, name := range names {
+			if !r.record(name).Token.Valid(r.wall()) {
+				t.Errorf("%s has no living token", name)
+			}
+		}
+		if n := len(r.broker.came()); n < 4*60*12-60 {
+			t.Errorf("%d refreshes: there was room for more", n)
+		}
+		if l := r.keeper.Load(); l.Overloaded(r.wall()) {
+			t.Errorf("overloaded by what nobody needs: %+v", l)
+		}
+		if err := g.end(); err != nil {
+			t.Error(err)
+		}
+	})
 }

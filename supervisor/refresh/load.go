@@ -19,7 +19,7 @@ type load struct {
 	needs promise.Capacity // Slots and Answer are filled in when it is asked
 	pace  promise.Pace
 	// crowded: since then, at every look, somebody who was due had no room in
-	// flight.
+	// flight. What a budget wants is no need, and does not count.
 	crowded bool
 	since   schedule.Instant
 }
@@ -29,7 +29,7 @@ type Load struct {
 	promise.Capacity
 	// Serving: the loop runs; otherwise the rest says how it was.
 	Serving bool
-	// Overdue accounts are due and not in flight; Waiting names a few, the
+	// Overdue accounts need a refresh and are not in flight; Waiting names a few, the
 	// longest first, and Longest is how long that one has been due.
 	Overdue int
 	Waiting []string

@@ -97,7 +97,7 @@ const (
 func (k *Keeper) alive(ctx context.Context, remote *sdk.Remote) (answers bool, err error) {
 	k.mu.Lock()
 	now := k.clock.Now()
-	_, wait, ok := k.heap.Next(now)
+	_, wait, ok := k.next(now)
 	fresh := now.Mono-k.answered < aliveFor
 	k.mu.Unlock()
 	if !ok || wait > 0 || fresh || ctx.Err() != nil {
@@ -166,7 +166,7 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for k.hasRoom() {
-		name, wait, ok := k.heap.Next(k.clock.Now())
+		name, wait, ok := k.next(k.clock.Now())
 		if !ok || wait > 0 {
 			k.load.crowd(false, k.clock.Now())
 			if !ok {
@@ -213,10 +213,10 @@ func (k *Keeper) Look() {
 	k.looked = now
 	moved := 0
 	if drift > driftTolerated {
-		moved = k.heap.Replan(now)
+		moved = k.agenda.replan(now)
 	}
 	faults := append(k.watch.audit(now), k.watch.lookAtLoop(now)...)
-	_, wait, ok := k.heap.Next(now)
+	_, wait, ok := k.next(now)
 	k.mu.Unlock()
 	if drift > driftTolerated || drift < -driftTolerated {
 		k.cfg.Events.Publish(slog.LevelWarn, event.Event{

@@ -45,11 +45,12 @@ func (a *leased) replan() time.Time {
 		a.plan.notDue()
 		return time.Time{}
 	}
-	due := a.dueOf(now.Wall)
-	if due.IsZero() {
+	need := a.dueOf(now.Wall)
+	if need.IsZero() {
 		a.plan.notDue()
-		return due
+		return need
 	}
+	due := budgeted{a}.sooner(need, now.Wall)
 	if a.rec().Health.Failures > 0 && due.After(now.Wall) {
 		a.plan.pauseFor(promise.BackOff, "") // the broker was asked just now
 	}
@@ -61,11 +62,14 @@ func (a *leased) replan() time.Time {
 		due = a.wish.notBefore
 	}
 	due = loginWait{a.account}.behind(limited{a.account}.behind(due, now), now.Wall)
-	a.plan.dueAt(due, now)
+	a.plan.dueAt(moment.Later(due, need), now)
+	if due.Before(need) {
+		a.plan.wishedAt(due, now)
+	}
 	return due
 }
 
-// dueOf is when something can be done by itself for an account that needs no login; zero: only a person can.
+// dueOf is when something is to be done by itself for an account that needs no login, at the latest; zero: only a person can.
 func (a *leased) dueOf(now time.Time) time.Time {
 	if l := a.state().Lingers(); l != nil {
 		return l.Until
@@ -84,7 +88,7 @@ func (a *leased) dueOf(now time.Time) time.Time {
 	if (p.Ended || o.died()) && !a.state().IsAnswered() {
 		return time.Time{}
 	}
-	return budgeted{a}.sooner(p.Due, o)
+	return p.Due
 }
 
 // delayed is an account whose next try has to wait for a while.

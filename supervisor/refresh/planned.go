@@ -9,7 +9,31 @@ import (
 )
 
 // agenda is when each account has its next turn. It is under the Keeper's lock.
-type agenda struct{ heap *schedule.Heap }
+type agenda struct {
+	heap *schedule.Heap // by when they need one
+	// wishes are those of them whose budget wants an earlier one. They give way to whoever
+	// is due by heap, for as long as that is.
+	wishes *schedule.Heap
+}
+
+func newAgenda() agenda { return agenda{schedule.NewHeap(), schedule.NewHeap()} }
+
+// next returns the account whose turn is first and how long that is from now; a negative
+// wait means overdue. ok is false if nobody has one.
+func (g agenda) next(now schedule.Instant) (account string, wait time.Duration, ok bool) {
+	account, wait, ok = g.heap.Next(now)
+	wishes, early, wished := g.wishes.Next(now)
+	if !wished || ok && (wait <= 0 || wait <= early) {
+		return account, wait, ok
+	}
+	return wishes, early, true
+}
+
+// replan is [schedule.Heap.Replan].
+func (g agenda) replan(now schedule.Instant) (moved int) {
+	g.wishes.Replan(now)
+	return g.heap.Replan(now)
+}
 
 // planned is when an account has its next turn, and why no earlier one. It is under
 // the Keeper's lock.
@@ -51,17 +75,29 @@ type turn struct {
 
 // dueAt gives the account its turn.
 func (p *planned) dueAt(due time.Time, now schedule.Instant) {
+	p.agenda.wishes.Remove(p.name)
 	p.turn = turn{true, p.agenda.heap.Set(p.name, due, now)}
+}
+
+// wishedAt gives the account, which has its turn, an earlier one if nobody needs his then.
+func (p *planned) wishedAt(early time.Time, now schedule.Instant) {
+	p.agenda.wishes.Set(p.name, early, now)
 }
 
 // notDue takes its turn away.
 func (p *planned) notDue() {
 	p.agenda.heap.Remove(p.name)
+	p.agenda.wishes.Remove(p.name)
 	p.turn = turn{}
 }
 
 // due is when its turn is; ok is false if it has none.
-func (p *planned) due() (at time.Time, ok bool) { return p.agenda.heap.Due(p.name) }
+func (p *planned) due() (at time.Time, ok bool) {
+	if early, wished := p.agenda.wishes.Due(p.name); wished {
+		return early, true
+	}
+	return p.agenda.heap.Due(p.name)
+}
 
 func (p *planned) isDue() bool {
 	due, ok := p.due()
@@ -71,8 +107,9 @@ func (p *planned) isDue() bool {
 // reached says whether the account's turn has come, which a jump of the clock
 // may have brought nearer.
 func (p *planned) reached(now schedule.Instant) bool {
+	early, wished := p.agenda.wishes.Mono(p.name)
 	mono, held := p.agenda.heap.Mono(p.name)
-	return held && mono <= now.Mono
+	return wished && early <= now.Mono || held && mono <= now.Mono
 }
 
 // misplaced says what is wrong with what the heap holds of an account; "":
@@ -86,6 +123,8 @@ func (p *planned) misplaced(now schedule.Instant) string {
 		return "it is in the plan and should not be"
 	case held && mono > p.turn.at.Mono:
 		return "it stands later in the plan than it is due"
+	case fault == "":
+		_, _, fault = p.agenda.wishes.Place(p.name)
 	}
 	return fault
 }

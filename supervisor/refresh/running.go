@@ -30,7 +30,7 @@ type loop struct {
 
 func newLoop(lock sync.Locker, clock *schedule.Clock, most int) loop {
 	return loop{
-		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), over: make(chan struct{}), retire: &sync.Once{}, agenda: agenda{schedule.NewHeap()},
+		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), over: make(chan struct{}), retire: &sync.Once{}, agenda: newAgenda(),
 		flights: flights{most: most, landing: sync.NewCond(lock)},
 	}
 }
@@ -137,6 +137,6 @@ func (l *loop) asleep(now schedule.Instant) bool {
 // mayAct says whether the loop could take an account now. The caller holds
 // k.mu.
 func (l *loop) mayAct(now schedule.Instant) bool {
-	_, wait, ok := l.heap.Next(now)
+	_, wait, ok := l.next(now)
 	return l.remote != nil && l.hasRoom() && ok && wait <= 0
 }
