@@ -70,7 +70,8 @@ type Policy struct {
 	// hold, so that none comes earlier than it must.
 	OldAccessDies bool
 	// OldAccessLives: the broker documents that this token lives on, to its own end. Then,
-	// and if no refresh token is lost with an answer (no Rotates, or a ReuseGrace),
+	// and if no refresh token is lost with an answer (no Rotates, or a ReuseGrace in which
+	// an attempt that has run into its deadline can be made again),
 	// accounts may be refreshed more often than they need, so that consumers outlast a
 	// longer outage. Neither this nor OldAccessDies: nobody knows.
 	OldAccessLives bool

@@ -22,8 +22,9 @@ type budgetCheck struct {
 // refuse finds a problem where a refresh may cost more than a request, and nobody has taken
 // that risk.
 func (b budgetCheck) refuse() {
-	risk := refresh.Risk(b.of)
-	if c := b.account.Refresh; c.Budget == 0 || c.AcceptRisk || risk == "" {
+	c := b.account.Refresh
+	risk := refresh.Risk(b.of, c.Timeout)
+	if c.Budget == 0 || c.AcceptRisk || risk == "" {
 		return
 	}
 	b.report.add(config.Problem(b.finding(fmt.Sprintf("of provider %s %s", b.account.Provider, risk),

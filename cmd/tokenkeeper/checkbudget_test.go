@@ -42,6 +42,8 @@ func TestCheckHoldsBudgets(t *testing.T) {
 		"safe":              {described: policy(func(*sdk.Policy) {}), budget: 12, next: "refreshed 5m before expiry or 12 times an hour"},
 		"a grace":           {described: policy(func(p *sdk.Policy) { p.Rotates, p.ReuseGrace = true, time.Minute }), budget: 12, next: "refreshed 5m before expiry or 12 times an hour"},
 		"a week of a login": {described: policy(func(p *sdk.Policy) { p.RefreshLifetime = 7 * 24 * time.Hour }), budget: 12, next: "refreshed 5m before expiry or 12 times an hour"},
+		"a grace shorter than an attempt": {described: policy(func(p *sdk.Policy) { p.Rotates, p.ReuseGrace = true, 10*time.Second }), budget: 12, next: "refreshed 5m before expiry",
+			wrong: key + "of provider fake each refresh replaces the refresh token, and the one before is taken for 10s alone, in which an attempt of 30s can't be made again: one whose answer is lost ends the login" + told},
 		"rotates": {described: policy(func(p *sdk.Policy) { p.Rotates = true }), budget: 12, next: "refreshed 5m before expiry",
 			wrong: key + "of provider fake each refresh replaces the refresh token, and one whose answer is lost ends the login" + told},
 		"rotates, and that is accepted": {described: policy(func(p *sdk.Policy) { p.Rotates = true }), budget: 12, accepted: true, next: "refreshed 5m before expiry or 12 times an hour"},

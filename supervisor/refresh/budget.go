@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"fmt"
 	mathrand "math/rand/v2"
 	"time"
 
@@ -27,10 +28,11 @@ type Budget struct {
 }
 
 // Risk is why accounts of a provider had better not be refreshed more often than they
-// need, by what it says of itself; "": nothing speaks against it.
-func Risk(d sdk.Description) string { return natureOf(d).risk() }
+// need, by what it says of itself; "": nothing speaks against it. An attempt of theirs may
+// take timeout.
+func Risk(d sdk.Description, timeout time.Duration) string { return natureOf(d).risk(timeout) }
 
-func (n nature) risk() string {
+func (n nature) risk(timeout time.Duration) string {
 	switch {
 	case !n.met:
 		return "nobody knows yet what a refresh costs"
@@ -42,6 +44,9 @@ func (n nature) risk() string {
 		return "too many mints lock the account out"
 	case n.ways == store.WayMint:
 		return "each mint ends the access token that consumers hold"
+	case n.ways == store.WayRefresh && n.policy.Rotates && n.grace() > 0 && n.grace() <= timeout+answerMargin: // it is over before a lost answer is known to be
+		return fmt.Sprintf("each refresh replaces the refresh token, and the one before is taken for %s alone, in which an attempt of %s can't be made again: "+
+			"one whose answer is lost ends the login", moment.Span(n.policy.ReuseGrace), moment.Span(timeout))
 	case n.ways == store.WayRefresh && n.policy.Rotates && n.grace() <= 0:
 		return "each refresh replaces the refresh token, and one whose answer is lost ends the login"
 	case n.policy.OldAccessDies:
@@ -59,7 +64,7 @@ func Apart(b Budget, timeout time.Duration, d sdk.Description) time.Duration {
 }
 
 func (n nature) apart(b Budget, timeout time.Duration) time.Duration {
-	if b.PerHour <= 0 || !n.met || n.ways == store.WayLogin || n.risk() != "" && !b.AcceptRisk {
+	if b.PerHour <= 0 || !n.met || n.ways == store.WayLogin || n.risk(timeout) != "" && !b.AcceptRisk {
 		return 0
 	}
 	return max(time.Hour/time.Duration(b.PerHour), n.rule(timeout).Evenly())

@@ -79,6 +79,7 @@ func TestBudgetIsNotHeardWhereItCosts(t *testing.T) {
 	}{
 		"the refresh token and the access token stay":  {keeps: true, lives: true, plain: 5 * time.Minute},
 		"one that is replaced is taken for a while":    {lives: true, grace: time.Minute, plain: 5 * time.Minute},
+		"that while is shorter than an attempt":        {lives: true, grace: 38 * time.Second, plain: 15 * time.Minute},
 		"one that is replaced is dead":                 {lives: true, plain: 15 * time.Minute},
 		"the access token dies":                        {keeps: true, kills: true, plain: 19 * time.Minute},
 		"nobody knows what becomes of it":              {keeps: true, plain: 15 * time.Minute},
@@ -163,6 +164,9 @@ func TestBudgetIsNotHeardWhereTheNextIsMinted(t *testing.T) {
 			synctest.Wait()
 			if n := b.requests(); n > 6 != accepted {
 				t.Errorf("accepted %t: %d mints in three hours of tokens that live for one", accepted, n)
+			}
+			if l := r.keeper.Load(); l.Needed > 1/(10*time.Minute).Seconds() != accepted {
+				t.Errorf("accepted %t: %v refreshes a second are needed", accepted, l.Needed)
 			}
 			if got := r.status("main").Planned; got > 15*time.Minute != accepted {
 				t.Errorf("accepted %t: at least %s are planned", accepted, got)

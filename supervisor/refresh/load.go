@@ -76,7 +76,7 @@ func (l *load) crowd(on bool, now schedule.Instant) {
 func (a *account) weigh() {
 	interval := time.Duration(0)
 	if !a.rests() && a.stored() && !a.rec().NeedsLogin() {
-		interval = promise.Interval(policyOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
+		interval = promise.Interval(a.outlook().policy(), a.rec().Token.Lifetime)
 	}
 	if interval == a.plan.interval {
 		return

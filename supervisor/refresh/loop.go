@@ -143,7 +143,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	was, is := k.nature(), natureOf(d)
-	other := is.mints != was.mints || is.ways != was.ways || (is.risk() == "") != (was.risk() == "") // a provider was replaced by one of another kind
+	other := is.mints != was.mints || is.ways != was.ways || (is.risk(0) == "") != (was.risk(0) == "") || is.grace() != was.grace() // a provider was replaced by one of another kind
 	k.learn(is)
 	k.open.Learn(d)
 	if !d.Keepalive {
