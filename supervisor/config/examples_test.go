@@ -162,6 +162,11 @@ func TestReferenceHasEveryKey(t *testing.T) {
 			t.Errorf("%s.*.%s is missing", path[0], dotted(path[2:]))
 		}
 	}
+	for _, risky := range []string{"accept_risk", "client_checked_first", "insecure", "trust_folder", "unsafe_filesystem"} {
+		if strings.Contains(string(data), risky+": true") {
+			t.Errorf("%s is true: whoever copies it takes the risk", risky)
+		}
+	}
 	for _, key := range []string{"providers.saxo.settings.environment", "accounts.schwab-main.settings.token_url", "sinks.hook.headers.Authorization"} {
 		if !root.under(strings.Split(key, ".")...).given() {
 			t.Errorf("%s is missing", key)
