@@ -227,7 +227,12 @@ func (a secretRefused) hold(ctx context.Context, cause error) error {
 // held is the failure of an attempt that stands because the client was refused, or of one
 // that has tried that again.
 func (a secretRefused) held(cause error) error {
-	return advice.Worded(cause.Error()+". "+a.say.notAgain(a.in.Kind), cause)
+	next := a.say.notAgain(a.in.Kind)
+	if a.keeper.nature().clientFirst(a.cfg) { // that was found out, or written, since
+		next = fmt.Sprintf("The account sends the %s again by itself, with growing pauses, because this broker is said to look at the client first. "+
+			"Put accounts.%s.client_secret right, and run: tokenkeeper reload", spent(a.in.Kind), a.cfg.Name)
+	}
+	return advice.Worded(cause.Error()+". "+next, cause)
 }
 
 // standing is what is told of one that was left by an earlier run.

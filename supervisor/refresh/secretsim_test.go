@@ -214,6 +214,31 @@ func TestNextSecretIsRefusedToo(t *testing.T) {
 	})
 }
 
+// Where the broker is said to look at the client first by now, what is refused again is sent
+// again by itself, and that is what people are told.
+func TestRefusedReplayIsToldToGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSecretsAt(t, brokersim.Config{Dialect: brokersim.Saxo}, false, false)
+		w.sim.TakeSecrets("third")
+		time.Sleep(16 * time.Minute)
+		w.accounts[0].ClientFirst = true
+		w.again("old", "new")
+		time.Sleep(time.Second)
+		w.posted("as it is said", 2)
+		if said := w.status("one").Record.Health.LastError; !strings.Contains(said, "sends the refresh token again by itself, with growing pauses") ||
+			!strings.Contains(said, "tokenkeeper reload") || strings.Contains(said, "does not send it again") {
+			t.Errorf("told: %s", said)
+		}
+		w.sim.TakeSecrets("old")
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if s := w.status("one"); s.State != refresh.Valid || s.Record.Health.Failures != 0 {
+			t.Errorf("it was not sent again: %s, %+v", s.State, s.Record.Health)
+		}
+		_ = w.gen.end()
+	})
+}
+
 // A spent token that is sent again on a person's word ends the login, and what is told
 // says of what.
 func TestTokenThatWasTakenWithARefusedSecret(t *testing.T) {
