@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -214,7 +215,7 @@ func (a secretRefused) maySpend() bool {
 
 // hold lets the attempt stand, as one whose outcome nobody knows.
 func (a secretRefused) hold(ctx context.Context, cause error) error {
-	a.in.ClientRefused = a.secrets.list()
+	a.in.ClientRefused = cmp.Or(a.in.Secrets, a.secrets.list()) // after a restart the client may have others, of which none was tried
 	if err := lost(a).mark(ctx, cause.Error()); err != nil {
 		return err
 	}
@@ -228,7 +229,10 @@ func (a secretRefused) hold(ctx context.Context, cause error) error {
 // that has tried that again.
 func (a secretRefused) held(cause error) error {
 	next := a.say.notAgain(a.in.Kind)
-	if a.keeper.nature().clientFirst(a.cfg) { // that was found out, or written, since
+	switch {
+	case a.in.ClientRefused != a.secrets.list():
+		next = fmt.Sprintf("The client has other secrets by now, so the account sends the %s once more, with one of them", spent(a.in.Kind))
+	case a.keeper.nature().clientFirst(a.cfg): // that was found out, or written, since
 		next = fmt.Sprintf("The account sends the %s again by itself, with growing pauses, because this broker is said to look at the client first. "+
 			"Put accounts.%s.client_secret right, and run: tokenkeeper reload", spent(a.in.Kind), a.cfg.Name)
 	}

@@ -170,7 +170,7 @@ func (a *round) intend(ctx context.Context) (store.Intent, error) {
 	}
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: kind,
-		Version: rec.Version, Grant: rec.Grant, Fingerprint: fingerprint, Secret: presented{a.account}.next(),
+		Version: rec.Version, Grant: rec.Grant, Fingerprint: fingerprint, Secret: presented{a.account}.next(), Secrets: a.secrets.list(),
 		At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
 	a.fill(&in)

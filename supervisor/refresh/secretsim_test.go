@@ -214,6 +214,54 @@ func TestNextSecretIsRefusedToo(t *testing.T) {
 	})
 }
 
+// diesAnswered is a process that is killed with the broker's answer in its spool.
+type diesAnswered struct {
+	says
+	kill func()
+}
+
+func (p diesAnswered) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	token, err := p.says.Refresh(ctx, req)
+	p.kill()
+	return token, err
+}
+
+// What is noted as refused after a death are the secrets that the client had then: with
+// others nobody has to insist.
+func TestOtherSecretsAfterADeath(t *testing.T) {
+	for name, tt := range map[string]struct {
+		secrets []string
+		posts   int
+	}{"the same": {[]string{"old", "new"}, 1}, "others": {[]string{"new", "old"}, 2}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newSecretsAt(t, brokersim.Config{Dialect: brokersim.Saxo}, false, false)
+				_ = w.gen.end()
+				lives := w.provider.(says)
+				w.provider = diesAnswered{lives, func() { w.gen.kill() }}
+				w.restart()
+				w.gen = w.start()
+				time.Sleep(16 * time.Minute)
+				_ = w.gen.died()
+				w.posted("as it dies", 1)
+				w.provider = lives
+				w.configured(tt.secrets...)
+				w.gen = w.start()
+				synctest.Wait()
+				if said := w.status("one").Record.Health.LastError; strings.Contains(said, "--force") != (tt.posts == 1) {
+					t.Errorf("told: %s", said)
+				}
+				time.Sleep(5 * time.Minute)
+				w.posted("in the next run", tt.posts)
+				if s := w.status("one"); s.Record.Version != uint64(tt.posts)+1 {
+					t.Errorf("version %d, %+v", s.Record.Version, s.Record.Health)
+				}
+				_ = w.gen.end()
+			})
+		})
+	}
+}
+
 // Where the broker is said to look at the client first by now, what is refused again is sent
 // again by itself, and that is what people are told.
 func TestRefusedReplayIsToldToGoOn(t *testing.T) {

@@ -103,7 +103,7 @@ func TestWholeIsWhole(t *testing.T) {
 	r, in := recordtest.Whole(), recordtest.WholeIntent()
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread, in.UnreadAttempt = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread, in.Before.UnreadAttempt // a refresh alone has them
-	in.ClientRefused = in.Before.ClientRefused
+	in.Secrets, in.ClientRefused = in.Before.Secrets, in.Before.ClientRefused
 	r.Held, r.Key, in.Requests = true, "aabbccddeeff0011", recordtest.WholeRequests() // never stored there
 	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, recordtest.WholeLogin(), recordtest.WholeLogin().By, recordtest.WholeLogin().Guided, recordtest.WholeRequests()[0], recordtest.WholePause()} {
 		s := reflect.ValueOf(v)

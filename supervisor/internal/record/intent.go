@@ -24,8 +24,11 @@ type Intent struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Secret is the fingerprint of the client secret that is presented with it; "": the
 	// client has none, or an older program has announced it.
-	Secret string    `json:"secret,omitempty"`
-	At     time.Time `json:"at"`
+	Secret string `json:"secret,omitempty"`
+	// Secrets is the fingerprint of all that the client had then; "": an older program, or
+	// a login, has announced it.
+	Secrets string    `json:"secrets,omitempty"`
+	At      time.Time `json:"at"`
 	// Boot is the machine's boot id: what only the page cache held is gone
 	// when it has changed.
 	Boot string `json:"boot,omitempty"`

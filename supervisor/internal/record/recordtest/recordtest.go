@@ -85,7 +85,7 @@ func WholeIntent() record.Intent {
 	before := GoldenIntent()
 	before.Grant, before.Spool, before.Until = 7, "spool-id", before.At.Add(35*time.Second)
 	before.Sends, before.SentAt, before.Unread, before.UnreadAttempt = 3, before.At, true, "the-one-nobody-could-read"
-	before.ClientRefused = "eeff001122334455"
+	before.Secrets, before.ClientRefused = "ffee001122334455", "eeff001122334455"
 	before.Unknown = `{"lease":{"keeper":"b"}}`
 	return record.Intent{
 		Account: before.Account, Provider: before.Provider, Attempt: "0197c5a2-attempt", Kind: "exchange", Version: 42, Grant: 7,
