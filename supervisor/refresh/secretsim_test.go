@@ -287,6 +287,26 @@ func TestRefusedReplayIsToldToGoOn(t *testing.T) {
 	})
 }
 
+// With a single secret what the broker replaces is sent again after each pause.
+func TestSingleSecretGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSecretsAt(t, brokersim.Config{Dialect: brokersim.Saxo}, false, false)
+		w.again("old")
+		time.Sleep(18 * time.Minute)
+		synctest.Wait()
+		if n := w.sim.Uses(w.first.RefreshToken); n < 2 {
+			t.Errorf("it came %d times", n)
+		}
+		w.sim.TakeSecrets("old")
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		if s := w.status("one"); s.State != refresh.Valid || len(w.sim.Reused()) != 0 {
+			t.Errorf("%s, %+v", s.State, s.Record.Health)
+		}
+		_ = w.gen.end()
+	})
+}
+
 // A spent token that is sent again on a person's word ends the login, and what is told
 // says of what.
 func TestTokenThatWasTakenWithARefusedSecret(t *testing.T) {
