@@ -47,6 +47,8 @@ type report struct {
 	// starts: it is for a start, which a file system that may answer later does not keep
 	// from the accounts that don't need it.
 	starts bool
+	// miswritten: of the problems at least one is solved by another configuration alone.
+	miswritten bool
 }
 
 // finding is a config.Problem for programs.
@@ -221,6 +223,12 @@ func (r *report) add(problems ...config.Problem) {
 	}
 }
 
+// addWritten adds problems of what is written, which another configuration alone solves.
+func (r *report) addWritten(problems ...config.Problem) {
+	r.add(problems...)
+	r.miswritten = r.miswritten || len(problems) > 0
+}
+
 func (r *report) addStateDir(state stateDir, cfg *config.Config) {
 	r.StateDir = &state
 	if state.oldConfig != "" {
@@ -270,8 +278,10 @@ func (r *report) addProviders(cfg *config.Config, strictFiles bool) {
 			if r.addSilent([]string{"accounts", a.Name}, p.description.Settings, a.Settings) {
 				continue
 			}
-			r.add(settingProblems(r.where(), []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
-			r.add(addressProblems(r.where(), a, p.description.Settings, caFault)...)
+			place := []string{"accounts", a.Name}
+			r.addWritten(settingProblems(r.where(), place, "provider "+a.Provider, p.description.Settings, a.Settings)...)
+			r.add(namedProblems(r.where(), place, p.description.Settings, a.Settings, cfg.Trust)...)
+			r.addWritten(addressProblems(r.where(), a, p.description.Settings, caFault)...)
 		}
 	}
 }

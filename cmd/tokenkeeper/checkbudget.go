@@ -27,7 +27,7 @@ func (b budgetCheck) refuse() {
 	if c.Budget == 0 || c.AcceptRisk || risk == "" {
 		return
 	}
-	b.report.add(config.Problem(b.finding(fmt.Sprintf("of provider %s %s", b.account.Provider, risk),
+	b.report.addWritten(config.Problem(b.finding(fmt.Sprintf("of provider %s %s", b.account.Provider, risk),
 		"remove the line, or if so many refreshes are worth that, write accept_risk: true beside it")))
 }
 

@@ -22,14 +22,11 @@ import (
 // settingProblems holds the settings of what stands at place in the
 // configuration against those that its program, called of, knows. Values are
 // not quoted, but for names of files: a setting may be a secret, or hold a
-// reference to one. trusted may change the files that steer.
-func settingProblems(lines *keyLines, place []string, of string, known []sdk.Setting, settings map[string]string, trusted []int) []config.Problem {
+// reference to one.
+func settingProblems(lines *keyLines, place []string, of string, known []sdk.Setting, settings map[string]string) []config.Problem {
 	var problems []config.Problem
 	add := func(setting, message, hint string) {
-		path := append(slices.Clone(place), "settings", setting)
-		problems = append(problems, config.Problem{
-			File: lines.file, Line: lines.of(path...), Key: strings.Join(path, "."), Message: message, Hint: hint,
-		})
+		problems = append(problems, settingProblem(lines, place, setting, message, hint))
 	}
 	var names []string
 	for _, s := range known {
@@ -49,6 +46,26 @@ func settingProblems(lines *keyLines, place []string, of string, known []sdk.Set
 			add(s.Name, missing(of, s.Description), "")
 		case set && len(s.OneOf) > 0 && !slices.Contains(s.OneOf, value):
 			add(s.Name, "has a value that "+of+" does not know", "use one of: "+strings.Join(s.OneOf, ", "))
+		}
+	}
+	return problems
+}
+
+func settingProblem(lines *keyLines, place []string, setting, message, hint string) config.Problem {
+	path := append(slices.Clone(place), "settings", setting)
+	return config.Problem{File: lines.file, Line: lines.of(path...), Key: strings.Join(path, "."), Message: message, Hint: hint}
+}
+
+// namedProblems are what is wrong with the files and sockets that settings name, which
+// may be right at the next start. trusted may change the files that steer.
+func namedProblems(lines *keyLines, place []string, known []sdk.Setting, settings map[string]string, trusted []int) []config.Problem {
+	var problems []config.Problem
+	add := func(setting, message, hint string) {
+		problems = append(problems, settingProblem(lines, place, setting, message, hint))
+	}
+	for _, s := range known {
+		value, set := settings[s.Name]
+		switch {
 		case set && s.Steers:
 			if err := process.Steered(value, trusted); err != nil {
 				add(s.Name, err.Error(), "")
@@ -84,10 +101,7 @@ func (r *report) addSilent(place []string, known []sdk.Setting, settings map[str
 		if found = found || err != nil; err == nil || r.starts {
 			continue
 		}
-		path := append(slices.Clone(place), "settings", s.Name)
-		r.add(config.Problem{
-			File: r.Config, Line: r.where().of(path...), Key: strings.Join(path, "."), Message: err.Error(), Hint: mounts.Remedy,
-		})
+		r.add(settingProblem(r.where(), place, s.Name, err.Error(), mounts.Remedy))
 	}
 	return found
 }

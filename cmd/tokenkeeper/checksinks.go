@@ -108,9 +108,10 @@ func (r *report) addSinkPlugins(cfg *config.Config) {
 		if r.addSilent([]string{"sinks", p.Sink}, p.description.Settings, plainSettings(own.Own)) {
 			continue
 		}
-		r.add(settingProblems(r.where(), []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(own.Own), cfg.Trust)...)
+		r.addWritten(settingProblems(r.where(), []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(own.Own))...)
+		r.add(namedProblems(r.where(), []string{"sinks", p.Sink}, p.description.Settings, plainSettings(own.Own), cfg.Trust)...)
 		if (s.Sends(config.SendAlert) || s.Sends(config.SendLifecycle)) && !p.Notify {
-			r.add(config.Problem{
+			r.addWritten(config.Problem{
 				File: r.Config, Line: r.where().of("sinks", p.Sink, "events"), Key: key + ".events",
 				Message: "the plugin for sinks of type " + p.Type + " takes tokens only", Hint: "write events: [token], and another sink for the rest",
 			})

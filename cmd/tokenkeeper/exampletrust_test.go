@@ -192,15 +192,15 @@ func TestFilesOfSettings(t *testing.T) {
 	write(t, path, "")
 	known := []sdk.Setting{{Name: "ca_file", Steers: true}, {Name: "target"}}
 	settings := map[string]string{"ca_file": path, "target": path}
-	if got := settingProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, "redis", known, settings, nil); len(got) != 0 {
+	if got := namedProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, known, settings, nil); len(got) != 0 {
 		t.Errorf("ours: %v", got)
 	}
 	givenTo(t, usertest.Stranger, path)
-	got := settingProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, "redis", known, settings, nil)
+	got := namedProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, known, settings, nil)
 	if len(got) != 1 || got[0].Key != "sinks.s.settings.ca_file" || !strings.Contains(got[0].Message, "trust: [34567]") {
 		t.Errorf("another user's: %v", got)
 	}
-	if got := settingProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, "redis", known, settings, []int{usertest.Stranger}); len(got) != 0 {
+	if got := namedProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, known, settings, []int{usertest.Stranger}); len(got) != 0 {
 		t.Errorf("of one who is trusted: %v", got)
 	}
 }
@@ -231,7 +231,7 @@ func TestSocketsOfSettings(t *testing.T) {
 		if tc.users != "" {
 			settings["allow_uids"] = tc.users
 		}
-		got := settingProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, "redis", known, settings, nil)
+		got := namedProblems(&keyLines{file: "x.yaml"}, []string{"sinks", "s"}, known, settings, nil)
 		if tc.key == "" && len(got) > 0 || tc.key != "" && (len(got) == 0 || got[0].Key != "sinks.s.settings."+tc.key || !strings.Contains(got[0].Message, tc.message)) {
 			t.Errorf("%+v: %v", tc, got)
 		}

@@ -74,6 +74,8 @@ func TestExitCodesOfRun(t *testing.T) {
 		"an unknown key":    {"no_such_key: 1\n" + secret, exitConfig},
 		"a missing secret":  {secret, exitUsage},
 		"no such log file":  {"log: {file: /nonexistent/log}\naccounts: {main: {provider: saxo, client_id: id}}\n", exitUsage},
+		"a refused budget":  {"accounts: {main: {provider: saxo, client_id: id, client_secret: s, refresh: {budget: 12/h}}}\n", exitConfig},
+		"a value unknown":   {"accounts: {main: {provider: saxo, client_id: id, client_secret: s, settings: {environment: liv}}}\n", exitConfig},
 		"an unknown broker": {"accounts: {main: {provider: nobody, client_id: id}}\n", exitConfig},
 	} {
 		w := newWorld(t, tc.yaml)

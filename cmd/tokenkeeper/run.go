@@ -216,7 +216,11 @@ func (e *env) preflight(ctx context.Context, flags map[string]string, observe bo
 		r.addStateDir(state, cfg)
 	}
 	if all := problemsOf(r); len(all) > 0 {
-		return nil, &exitError{exitUsage, fmt.Errorf("nothing was started:\n%w", all)}
+		code := exitUsage
+		if r.miswritten {
+			code = exitConfig
+		}
+		return nil, &exitError{code, fmt.Errorf("nothing was started:\n%w", all)}
 	}
 	return cfg, nil
 }
