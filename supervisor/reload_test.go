@@ -147,6 +147,21 @@ func TestReloadThatCantBeMadeIsUndone(t *testing.T) {
 	})
 }
 
+// Who asks for a reload over the control API learns where what is wrong stands.
+func TestReloadTellsProblems(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		w.write(worldYAML(c) + "nonsense: 1\n")
+		_, err := w.backend().Reload(t.Context())
+		refused := (*control.Error)(nil)
+		if !errors.As(err, &refused) || refused.Code != control.CodeConflict || len(refused.Problems) != 1 || refused.Problems[0].Key != "nonsense" || refused.Problems[0].Line == 0 {
+			t.Errorf("%+v", err)
+		}
+	})
+}
+
 // What panics while providers are made anew is a reload that failed: those that were go on.
 func TestReloadThatPanicsIsUndone(t *testing.T) {
 	c := newConsumers(t)

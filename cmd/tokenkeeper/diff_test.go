@@ -99,6 +99,16 @@ Not read again, as a process is given them once, at its start:
 	}
 }
 
+func TestReloadTellsProblems(t *testing.T) {
+	refused := control.Errorf(control.CodeConflict, "/tk.yaml:3:1: acounts: unknown key")
+	refused.Problems = []control.Problem{{File: "/tk.yaml", Line: 3, Column: 1, Key: "acounts", Message: "unknown key"}}
+	socket, _, _ := serve(t, &fake{refused: refused})
+	got := command(t, "", "reload", "--socket", socket, "--json")
+	if f := failureIn(t, got); got.code != exitFailure || len(f.Problems) != 1 || f.Problems[0] != finding(refused.Problems[0]) {
+		t.Errorf("exit code %d, %+v", got.code, f)
+	}
+}
+
 func TestDiffFitsColumns(t *testing.T) {
 	long := func(of string) string { return of + strings.Repeat("-and-more", 9) }
 	d := sampleDifference()

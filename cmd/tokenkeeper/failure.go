@@ -30,6 +30,9 @@ func newFailure(exit int, err error) failure {
 	switch {
 	case errors.As(err, &refused) && refused.Code != "":
 		f.Code, f.RetryAt, f.InFile = refused.Code, refused.RetryAt.UTC(), refused.InFile
+		for _, p := range refused.Problems {
+			f.Problems = append(f.Problems, finding(p))
+		}
 	case errors.Is(err, control.ErrNotRunning):
 		f.Code = "not_running"
 	case exit == exitUsage, exit == exitConfig:

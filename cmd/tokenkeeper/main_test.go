@@ -131,8 +131,10 @@ func (r result) says(t *testing.T, code int, stdout string, onStderr ...string) 
 
 // fake is a supervisor behind a real control server.
 type fake struct {
-	status   func() control.Status
-	differs  control.ConfigDifference
+	status  func() control.Status
+	differs control.ConfigDifference
+	// refused is what becomes of a reload; nil: it works.
+	refused  error
 	imported []byte
 	forced   bool
 	// redirected is what CompleteLogin got.
@@ -154,6 +156,9 @@ func (f *fake) ConfigDifference(context.Context) (control.ConfigDifference, erro
 }
 
 func (f *fake) Reload(context.Context) (control.ReloadAnswer, error) {
+	if f.refused != nil {
+		return control.ReloadAnswer{}, f.refused
+	}
 	return control.ReloadAnswer{PID: f.differs.PID, Config: f.differs.Config, Difference: f.differs.Difference, FixedReferences: f.differs.FixedReferences}, nil
 }
 

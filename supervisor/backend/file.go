@@ -41,7 +41,13 @@ func (b overview) ConfigDifference(ctx context.Context) (control.ConfigDifferenc
 func (b overview) Reload(ctx context.Context) (control.ReloadAnswer, error) {
 	d, err := b.Config.Reload(ctx)
 	if err != nil {
-		return control.ReloadAnswer{}, control.Errorf(control.CodeConflict, "%v", err)
+		refused := control.Errorf(control.CodeConflict, "%v", err)
+		if problems := (config.Problems)(nil); errors.As(err, &problems) {
+			for _, p := range problems {
+				refused.Problems = append(refused.Problems, control.Problem(p))
+			}
+		}
+		return control.ReloadAnswer{}, refused
 	}
 	now := b.Roster.Now().Config
 	left, err := leftover.In(ctx, now, b.Store, b.Wall())

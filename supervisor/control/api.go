@@ -394,6 +394,18 @@ type Error struct {
 	// InFile: what was not found stands in the configuration's file by now, and the
 	// next start will know it.
 	InFile bool `json:"in_file,omitempty"`
+	// Problems of the configuration, if it is to blame.
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Problem is a [config.Problem] for programs.
+type Problem struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Message }
