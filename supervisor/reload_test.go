@@ -162,6 +162,25 @@ func TestReloadTellsProblems(t *testing.T) {
 	})
 }
 
+// What a reload refuses by what a provider says of the file is no change to recommend.
+func TestDifferenceTellsWhatAReloadRefuses(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		w.write(strings.ReplaceAll(worldYAML(c), "before_expiry: 5m", "before_expiry: 6m"))
+		if d, err := w.backend().ConfigDifference(t.Context()); err != nil || len(d.Problems) > 0 || len(d.Accounts.Changed) != 2 {
+			t.Errorf("one that can be used: %+v, %v", d, err)
+		}
+		w.checked = func() error { return errors.New("provider one refuses that") }
+		w.refuse("provider one refuses that")
+		if d, err := w.backend().ConfigDifference(t.Context()); err != nil || !d.Changed || len(d.Problems) != 1 || d.Problems[0] != "provider one refuses that" || !d.IsZero() {
+			t.Errorf("%+v, %v", d, err)
+		}
+		w.checked = nil
+	})
+}
+
 // What panics while providers are made anew is a reload that failed: those that were go on.
 func TestReloadThatPanicsIsUndone(t *testing.T) {
 	c := newConsumers(t)

@@ -136,7 +136,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	s.history = history.New(history.Config{Dir: opts.Config.StateDir, Wall: opts.Seams.Wall, Log: opts.Log})
 	s.history.Began(opts.Version)
 	s.events.ObserveAudited(s.history.Note)
-	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Started: s.started, Wall: opts.Seams.Wall})
+	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Check: opts.Check, Started: s.started, Wall: opts.Seams.Wall})
 	s.backend = sync.OnceValue(s.newBackend)
 	s.inquirer = restore.NewInquirer(s.roster, func(ctx context.Context, account string) (time.Time, error) {
 		return s.dir.Store().Passed(ctx, account) // nobody is asked before it is open

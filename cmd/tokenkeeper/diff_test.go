@@ -132,6 +132,11 @@ func TestStatusSaysWhatDiffers(t *testing.T) {
 		}
 	}
 	says(`goes on with the old one. In the new one (written 14:02:00 18m ago): account saxo-new is new; "tokenkeeper diff" shows it. To use the new one: tokenkeeper reload`)
+	s.ConfigReloadError, s.ConfigReloadFailedAt = "tk.yaml:9: accounts.main.refresh.budget: remove the line", now.Add(-time.Minute)
+	says(`"tokenkeeper diff" shows it. Mend that, and then: tokenkeeper reload`)
+	s.ConfigReloadFailedAt = s.ConfigWrittenAt.Add(-time.Minute)
+	says(`"tokenkeeper diff" shows it. To use the new one: tokenkeeper reload`)
+	s.ConfigReloadError, s.ConfigReloadFailedAt = "", time.Time{}
 	if got := command(t, "", "status", "--check", "--socket", socket); strings.Contains(got.stdout, "configuration") {
 		t.Errorf("%s", got.stdout)
 	}

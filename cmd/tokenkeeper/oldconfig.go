@@ -41,6 +41,9 @@ func oldConfig(s control.Status, now time.Time) string {
 	case s.ConfigDifference != "":
 		text += fmt.Sprintf("In the new one%s: %s; \"tokenkeeper diff\" shows it. ", written, s.ConfigDifference)
 	}
+	if failed != "" && !s.ConfigWrittenAt.After(s.ConfigReloadFailedAt) {
+		return text + "Mend that, and then: " + control.ToUse
+	}
 	return text + "To use the new one: " + control.ToUse
 }
 

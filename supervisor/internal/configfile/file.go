@@ -28,7 +28,10 @@ type Config struct {
 	// Running is what the supervisor was started with.
 	Running *config.Config
 	// Read reads the file again, as Running was read; nil: it came from none.
-	Read    func() (*config.Config, error)
+	Read func() (*config.Config, error)
+	// Check finds what would keep a start with what it says from succeeding; nil: nobody
+	// looks.
+	Check   func(ctx context.Context, is *config.Config) error
 	Started time.Time
 	Wall    func() time.Time
 }
@@ -87,7 +90,7 @@ func New(c Config) *File {
 		if of := f.written.Now(); of != last.of || time.Since(last.ended) > rest*last.took {
 			f.one <- struct{}{}
 			begun := time.Now()
-			seen := f.compare(of)
+			seen := f.compare(of, nil)
 			<-f.one
 			last = reading{of, time.Now(), time.Since(begun), seen}
 		}
@@ -121,7 +124,8 @@ func (f *File) Glance() Seen {
 	return Seen{Changed: true, ChangedAt: now.at}
 }
 
-// Look reads the file now, and waits for that until ctx ends.
+// Look reads the file now, tries what [Config.Check] tries of it, and waits for that until
+// ctx ends.
 func (f *File) Look(ctx context.Context) (Seen, error) {
 	if f.cfg.Read == nil {
 		return Seen{}, ErrNone
@@ -134,10 +138,18 @@ func (f *File) Look(ctx context.Context) (Seen, error) {
 	read := make(chan Seen, 1)
 	go func() {
 		defer func() { <-f.one }()
-		read <- f.compare(f.written.Now())
+		read <- f.compare(f.written.Now(), func(is *config.Config) error {
+			if f.cfg.Check == nil {
+				return nil
+			}
+			return f.cfg.Check(ctx, is)
+		})
 	}()
 	select {
 	case seen := <-read:
+		if seen.Err != nil && ctx.Err() != nil { // and so it was cut off
+			return Seen{}, context.Cause(ctx)
+		}
 		return seen, nil
 	case <-ctx.Done():
 		return Seen{}, context.Cause(ctx)
@@ -160,9 +172,9 @@ func (f *File) look() (w written) {
 	return w
 }
 
-// compare reads the file, for who is the one. Whatever stands there, the supervisor goes
-// on.
-func (f *File) compare(of written) (seen Seen) {
+// compare reads the file, for who is the one, and has check try it; nil: nobody does.
+// Whatever stands there, the supervisor goes on.
+func (f *File) compare(of written, check func(is *config.Config) error) (seen Seen) {
 	defer func() {
 		if v := recover(); v != nil { // which may hold a secret
 			seen = Seen{Changed: true, ChangedAt: of.at, Err: fmt.Errorf("reading it failed with a panic of type %T: please report it with the file, without its secrets", v)}
@@ -177,6 +189,11 @@ func (f *File) compare(of written) (seen Seen) {
 	if d.IsZero() {
 		f.same(failed)
 		return Seen{}
+	}
+	if check != nil {
+		if err := check(is); err != nil {
+			return Seen{Changed: true, ChangedAt: of.at, Err: err}
+		}
 	}
 	return Seen{Changed: true, ChangedAt: of.at, Difference: d}
 }
