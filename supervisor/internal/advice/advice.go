@@ -87,7 +87,7 @@ func ForEach(needs []Means) string {
 	case Import:
 		return "import a token for each with: tokenkeeper import ACCOUNT FILE"
 	case Key:
-		return "mend client_id, client_secret or settings of each, then stop tokenkeeper and start it again; if what they name was mended: tokenkeeper refresh ACCOUNT --force"
+		return "mend client_id, client_secret or settings of each, then run: tokenkeeper reload; if what they name was mended: tokenkeeper refresh ACCOUNT --force"
 	}
 	return "what each of them needs says: tokenkeeper status"
 }
@@ -121,5 +121,5 @@ func only(needs []Means) (m Means) {
 
 // MendKey says what to do about a key that the broker refuses.
 func MendKey(account string) string {
-	return "mend client_id, client_secret or settings of the account, then stop tokenkeeper and start it again; if what they name was mended: tokenkeeper refresh " + account + " --force"
+	return "mend client_id, client_secret or settings of the account, then run: tokenkeeper reload; if what they name was mended: tokenkeeper refresh " + account + " --force"
 }

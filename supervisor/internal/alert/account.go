@@ -81,8 +81,8 @@ func (a *Account) untried() bool {
 	return a.StoredAt.IsZero() && !(a.Mints && (a.NeedsLogin || a.Failures > 0))
 }
 
-// startAgain is how a change of the configuration comes into use.
-const startAgain = "then stop tokenkeeper and start it again (\"tokenkeeper restart\" alone keeps the configuration that it has)"
+// readAgain is how a change of the configuration comes into use.
+const readAgain = "then run: tokenkeeper reload (what ${env:…} gives changes with a restart of the service alone)"
 
 func (a *Account) failing(now time.Time) Condition {
 	c := a.condition(event.RefreshFailing)
@@ -99,7 +99,7 @@ func (a *Account) failing(now time.Time) Condition {
 	case a.Failures > 0 && a.excused(now):
 	case a.Failures > 0 && a.Misconfigured:
 		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); %s",
-			a.Name, a.cause(), a.token(now)), fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name))
+			a.Name, a.cause(), a.token(now)), fmt.Sprintf("correct accounts.%s in the configuration, "+readAgain, a.Name))
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
 		return c.on(a.cause(), fmt.Sprintf("account %s: %d %s in a row have failed; %s%s",
 			a.Name, a.Failures, a.acts(), a.token(now), lastError(a.cause())),
@@ -149,7 +149,7 @@ func (a *Account) wrongZone() Condition {
 		file, key = "file of sink "+a.ZoneSink, "sinks."+a.ZoneSink
 	}
 	return c.on(a.Zone, fmt.Sprintf("account %s, its %s: %s", a.Name, file, a.Zone),
-		fmt.Sprintf("set %s.timezone to the zone of the programs that write the file, "+startAgain, key))
+		fmt.Sprintf("set %s.timezone to the zone of the programs that write the file, "+readAgain, key))
 }
 
 // fileShut is a shared file whose lock somebody holds, or that is refused.

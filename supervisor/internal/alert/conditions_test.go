@@ -50,7 +50,7 @@ func TestConditions(t *testing.T) {
 		{"a provider's error", account(func(a *Account) {
 			a.Failures, a.LastError = 3, "account main: broker.example answered HTTP 503, which is no OAuth error; it will be tried again"
 		}), "refresh_failing:main", On, "the last error: broker.example answered HTTP 503, which is no OAuth error; it is tried again all the time"},
-		{"bad client", account(func(a *Account) { a.Failures, a.Misconfigured = 1, true }), "refresh_failing:main", On, "accounts.main"},
+		{"bad client", account(func(a *Account) { a.Failures, a.Misconfigured = 1, true }), "refresh_failing:main", On, "correct accounts.main in the configuration, then run: tokenkeeper reload"},
 		{"failures, then a login is needed", account(func(a *Account) { a.Failures, a.NeedsLogin = 9, true }), "refresh_failing:main", Off, "because it needs a login"},
 		{"failures, then a login is needed of a bad client", account(func(a *Account) { a.Failures, a.Misconfigured, a.NeedsLogin = 1, true, true }), "refresh_failing:main", Off, "because it needs a login"},
 		{"failures, then an answer that nobody could read", account(func(a *Account) { a.Failures, a.AmbiguousSince, a.Unread = 9, noon, "/spool/unread-A" }), "refresh_failing:main", Off, "nobody could read"},
@@ -62,7 +62,7 @@ func TestConditions(t *testing.T) {
 		{"no token yet, and none was tried", account(func(a *Account) { a.StoredAt, a.Mints = time.Time{}, true }), "refresh_failing:main", Unknown, ""},
 		{"no token yet, and a person is not needed", account(func(a *Account) { a.StoredAt, a.Mints, a.Failures = time.Time{}, true, 5 }), "needs_login:main", Unknown, ""},
 		{"its first key is refused", account(func(a *Account) { a.StoredAt, a.Mints, a.NeedsLogin, a.By.Means = time.Time{}, true, true, advice.Key }), "needs_login:main", On, "refuses the key from which its tokens are minted"},
-		{"its key is refused", account(func(a *Account) { a.Mints, a.NeedsLogin, a.By.Means = true, true, advice.Key }), "needs_login:main", On, "mend client_id, client_secret or settings of the account"},
+		{"its key is refused", account(func(a *Account) { a.Mints, a.NeedsLogin, a.By.Means = true, true, advice.Key }), "needs_login:main", On, "mend client_id, client_secret or settings of the account, then run: tokenkeeper reload;"},
 		{"its key is refused after failures", account(func(a *Account) { a.Mints, a.NeedsLogin, a.By.Means, a.Failures = true, true, advice.Key, 9 }), "refresh_failing:main", Off, "refuses its key"},
 
 		{"refused, where a file brings tokens", account(func(a *Account) { a.NeedsLogin, a.By.Means = true, advice.Import }), "needs_login:main", On,

@@ -48,7 +48,7 @@ func TestDescribeAdvises(t *testing.T) {
 		{event.NeedsLogin, [2]advice.Means{}, "2 accounts at schwab need a login: a, b; log in to each with: tokenkeeper login ACCOUNT; to see"},
 		{event.NeedsLogin, [2]advice.Means{"", advice.Login}, "2 accounts at schwab need a login: a, b; log in to each with: tokenkeeper login ACCOUNT; to see"},
 		{event.NeedsLogin, [2]advice.Means{advice.Import, advice.Import}, "2 accounts at schwab need another token from a file: a, b; import a token for each with: tokenkeeper import ACCOUNT FILE; to see"},
-		{event.NeedsLogin, [2]advice.Means{advice.Key, advice.Key}, "2 accounts at schwab need a key that the broker takes: a, b; mend client_id, client_secret or settings of each, then"},
+		{event.NeedsLogin, [2]advice.Means{advice.Key, advice.Key}, "2 accounts at schwab need a key that the broker takes: a, b; mend client_id, client_secret or settings of each, then run: tokenkeeper reload;"},
 		{event.NeedsLogin, [2]advice.Means{advice.Login, advice.Key}, "2 accounts at schwab need a person: a, b; what each of them needs says: tokenkeeper status; to see"},
 		{event.LoginDueSoon, [2]advice.Means{advice.Import, advice.Import}, "2 accounts at schwab need another token from a file soon: a, b; import a token for each"},
 		{event.SessionGone, [2]advice.Means{advice.Import, advice.Import}, "are over: a, b; a new session may need another token from a file; to see"},
