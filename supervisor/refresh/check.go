@@ -37,7 +37,11 @@ func (p persons) Check(ctx context.Context, name string) (Checked, error) {
 	case rec.Version == 0:
 		return got, fmt.Errorf("account %s: %w: %s", name, ErrNoToken, a.say.anew().First())
 	case !rec.Token.Valid(p.clock.Now().Wall):
-		return got, fmt.Errorf("account %s: %w: its broker was not asked about version %d; to get the next one: tokenkeeper refresh %[1]s", name, ErrExpired, rec.Version)
+		over := fmt.Errorf("account %s: %w: its broker was not asked about version %d", name, ErrExpired, rec.Version)
+		if _, paused := (resting{a.account}).pause(); paused { // and so a refresh is refused
+			return got, fmt.Errorf("%w; %w", over, resting{a.account}.err())
+		}
+		return got, fmt.Errorf("%w; to get the next one: tokenkeeper refresh %s", over, name)
 	}
 	if err := a.steered(time.Now()); err != nil {
 		return got, fmt.Errorf("account %s: %w", name, err)

@@ -3,12 +3,14 @@ package refresh_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // checking is a broker that can be asked about an access token.
@@ -55,6 +57,12 @@ func TestCheck(t *testing.T) {
 		time.Sleep(time.Hour)
 		if _, err := r.keeper.Check(t.Context(), "one"); !errors.Is(err, refresh.ErrExpired) || len(c.asked) != 0 {
 			t.Errorf("one that is over: %v", err)
+		}
+		if _, err := r.keeper.Pause(t.Context(), "one", store.Pause{Since: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.keeper.Check(t.Context(), "one"); !errors.Is(err, refresh.ErrExpired) || !strings.Contains(err.Error(), "tokenkeeper resume one") {
+			t.Errorf("one that is over and paused: %v", err)
 		}
 	})
 }
