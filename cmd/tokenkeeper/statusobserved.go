@@ -25,5 +25,8 @@ func wouldNotes(a control.Account, now time.Time) []cell {
 	default:
 		text = "a " + a.Would + " would be sent: " + next(a.Due, now)
 	}
+	if a.WouldFirst != "" {
+		return []cell{{a.WouldFirst, yellow}, {text, plain}}
+	}
 	return []cell{{text, plain}}
 }

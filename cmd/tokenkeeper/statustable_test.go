@@ -221,12 +221,13 @@ func TestStatusOfWhoOnlyObserves(t *testing.T) {
 	for n, would := range []string{"refresh", refresh.WouldWait, refresh.WouldNothing, refresh.WouldSettle} {
 		s.Accounts[n].Would = would
 	}
+	s.Accounts[0].WouldFirst = "the shared file is not there, and our newest token would be put there"
 	text := renderStatus(s, now, painter{}, narrow)
 	head, _, _ := strings.Cut(text, "\n\n")
 	if !strings.Contains(inOneLine(head), observedText) {
 		t.Errorf("it does not say so at its head:\n%s", head)
 	}
-	for _, want := range []string{"a refresh would be sent: in 20s", "nothing would be sent before that is over", "an attempt is open: its provider's spool would be asked what became of it"} {
+	for _, want := range []string{"a refresh would be sent: in 20s", s.Accounts[0].WouldFirst, "nothing would be sent before that is over", "an attempt is open: its provider's spool would be asked what became of it"} {
 		if !strings.Contains(inOneLine(text), want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

@@ -12,7 +12,7 @@ import (
 const (
 	// WouldSettle: it would be asked of the spool what became of an attempt that is open.
 	WouldSettle = "settle"
-	// WouldWait for what [Shown.Waiting] or [Shown.Withheld] says.
+	// WouldWait for what [Shown.Waiting], [Shown.Withheld] or [Shown.WouldFirst] says.
 	WouldWait = "wait"
 	// WouldNothing: only a person can help it, if it needs help.
 	WouldNothing = "nothing"
@@ -84,8 +84,12 @@ func (a observed) shared(ctx context.Context, first bool) error {
 		return err
 	}
 	defer l.release()
+	before, _ := a.share.Lacks(a.rec())
 	if _, err := (sharer{l}).adopt(ctx); err != nil { // what a person is asked stands in the status
 		a.Log().Debug("nothing was taken from the shared file", "error", err)
+	}
+	if lacks, _ := a.share.Lacks(a.rec()); lacks != "" && lacks != before {
+		a.Log().Warn(lacks+"; this supervisor only observes, and leaves it as it is", "path", a.cfg.SharedPath)
 	}
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
@@ -93,11 +97,11 @@ func (a observed) shared(ctx context.Context, first bool) error {
 	return nil
 }
 
-// would is what the account would do next, at its due moment if it has one. The caller
-// holds k.mu.
-func (a view) would(s Status) string {
+// would is what the account would do next, at its due moment if it has one. unseen: a
+// shared file that can't be read keeps it from that. The caller holds k.mu.
+func (a view) would(s Status, unseen bool) string {
 	switch {
-	case s.Pause != nil, s.Asked != "", s.Withheld != "":
+	case s.Pause != nil, s.Asked != "", s.Withheld != "", unseen:
 		return WouldWait
 	case a.state().IsCut():
 		return WouldSettle

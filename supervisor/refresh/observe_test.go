@@ -30,6 +30,13 @@ func TestObservingASharedFile(t *testing.T) {
 		if _, err := os.Stat(r.path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the file was made: %v", err)
 		}
+		first := func(want string) {
+			t.Helper()
+			if st := r.status("one"); st.WouldFirst != want {
+				t.Errorf("before that it would say %q, want %q", st.WouldFirst, want)
+			}
+		}
+		first("the shared file is not there, and our newest token would be put there")
 		for version := uint64(2); version < 4; version++ {
 			r.botRefreshes(false)
 			r.keeper.Touch("one")
@@ -53,6 +60,7 @@ func TestObservingASharedFile(t *testing.T) {
 				t.Errorf("%s: it was changed, or something beside it made: %v, %v, %v", what, beside, err, rerr)
 			}
 		}
+		first("")
 		unchanged("long due")
 		r.botWrites(old, false)
 		unchanged("older than ours")
@@ -60,6 +68,7 @@ func TestObservingASharedFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		unchanged("damaged")
+		first("the shared file is empty or damaged, and our newest token would be put there")
 		r.wants(3, store.OriginExternal)
 		if st := r.status("one"); st.Would != "refresh" || st.Due.After(time.Now()) || st.Waiting != promise.None || r.broker.count() != 0 {
 			t.Errorf("it would %s, due %s, waits for %q; %d requests", st.Would, st.Due, st.Waiting, r.broker.count())

@@ -52,6 +52,9 @@ type Shown struct {
 	// that does not only observe: refresh, renewal, mint, settle, wait or nothing; "": this
 	// one does it.
 	Would string `json:"would,omitempty"`
+	// WouldFirst is what is wrong with the shared file, and what would become of it before
+	// that; "": nothing, or this one does it.
+	WouldFirst string `json:"would_first,omitempty"`
 
 	Failures    int       `json:"failures"`
 	MaxFailures int       `json:"max_failures"`

@@ -143,7 +143,9 @@ func (a view) status() (s Status) {
 		s.Waiting = promise.Asked // it would wait at its due moment, too
 	}
 	if a.keeper.cfg.Observes {
-		s.Would = a.would(s)
+		var unseen bool
+		s.WouldFirst, unseen = a.share.Lacks(s.Record)
+		s.Would = a.would(s, unseen && s.Record.Token.Valid(now))
 	}
 	if s.Waiting == promise.Asked {
 		s.WaitingText = q.Text + "; " + q.Ways

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -43,6 +44,7 @@ type Sight struct {
 // another way. The error is [ErrUnseen] if nobody knows what is in the file.
 func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by advice.Token) (Sight, error) {
 	d, err := read(ctx, s.file, canMend(rec))
+	s.lack(err)
 	switch {
 	case holdsNothing(err):
 		if seen, unknown := (remainder{s}).judge(d, compare, by); unknown {
@@ -75,6 +77,42 @@ func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by 
 		seen.Asked, seen.News = s.ask(d, o, j, by, "")
 	}
 	return seen, nil
+}
+
+// lack notes why nothing is read from the file. With the lock it is put right, or told
+// otherwise.
+func (s *Share) lack(why error) {
+	if s.locked {
+		why = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lacks = why
+}
+
+// Lacks is what is wrong with the file, by the last look at it without its lock, and what
+// would become of it with that; "": nothing. unseen: nobody knows what is in it.
+func (s *Share) Lacks(rec store.Record) (text string, unseen bool) {
+	if s == nil {
+		return "", false
+	}
+	s.mu.Lock()
+	why := s.lacks
+	s.mu.Unlock()
+	switch {
+	case why == nil:
+		return "", false
+	case !holdsNothing(why):
+		return fmt.Sprintf("%v: %v", ErrUnseen, why), true
+	case errors.Is(why, fs.ErrNotExist):
+		text = "the shared file is not there"
+	default:
+		text = "the shared file is empty or damaged"
+	}
+	if canMend(rec) {
+		text += ", and our newest token would be put there"
+	}
+	return text, false
 }
 
 // remainder is what is left of a file that is cut off or damaged.

@@ -52,6 +52,8 @@ type Share struct {
 	asked Question
 	// zone is why the local times in it can't be right.
 	zone string
+	// lacks is what was wrong with it, as far as that was not put right; nil: nothing.
+	lacks error
 }
 
 // New is the share of an account in a file.
