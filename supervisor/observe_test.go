@@ -89,6 +89,9 @@ func TestObserving(t *testing.T) {
 		if st := w.status(); !st.Observing || !strings.HasSuffix(st.StateDir, "disk/state") || len(st.Accounts[0].Sinks) != 0 {
 			t.Errorf("%+v", st)
 		}
+		if got, err := w.backend().Sinks(t.Context()); err != nil || !got.Observing || len(got.Sinks) != 0 {
+			t.Errorf("the sinks: %+v, %v", got, err)
+		}
 		main, side := w.accountStatus("main"), w.accountStatus("side")
 		if main.Version != 1 || main.Would != "refresh" || !main.Due.After(time.Now()) || main.State != control.AccountValid {
 			t.Errorf("main: %+v", main.Shown)

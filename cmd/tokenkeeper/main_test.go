@@ -135,6 +135,7 @@ type fake struct {
 	differs control.ConfigDifference
 	// refused is what becomes of a reload; nil: it works.
 	refused  error
+	observes bool
 	imported []byte
 	forced   bool
 	// redirected is what CompleteLogin got.

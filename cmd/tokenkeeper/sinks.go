@@ -57,6 +57,8 @@ func (e *env) showSinks(ctx context.Context) error {
 	switch {
 	case e.json:
 		return e.printJSON(got)
+	case got.Observing:
+		return e.print("no sink is opened, as this supervisor only observes; those of the configuration are shown by: tokenkeeper check")
 	case len(got.Sinks) == 0:
 		return e.print("the configuration has no sinks")
 	}

@@ -45,7 +45,13 @@ func sampleAlerts() control.Alerts {
 	}}
 }
 
-func (f *fake) Sinks(context.Context) (control.Sinks, error) { return sampleSinks(), nil }
+func (f *fake) Sinks(context.Context) (control.Sinks, error) {
+	if f.observes {
+		return control.Sinks{Now: now, Sinks: []control.Sink{}, Observing: true}, nil
+	}
+	return sampleSinks(), nil
+}
+
 func (f *fake) AcknowledgeAlert(_ context.Context, key string) (event.Alert, error) {
 	return event.Alert{Key: key, Hush: &event.Hush{At: now}}, nil
 }
@@ -243,4 +249,10 @@ func TestSinkVerbsAsJSON(t *testing.T) {
 	if got := decode[control.SinkRestartAnswer](t, out("sinks restart vault")); got.PID != 4310 {
 		t.Errorf("sinks restart: %+v", got)
 	}
+}
+
+// Who only observes has opened no sink: that says nothing of the configuration.
+func TestSinksOfWhoOnlyObserves(t *testing.T) {
+	socket, _, _ := serve(t, &fake{status: sampleStatus, observes: true})
+	command(t, "", "sinks", "--socket", socket).says(t, exitOK, "no sink is opened, as this supervisor only observes; those of the configuration\n  are shown by: tokenkeeper check\n")
 }

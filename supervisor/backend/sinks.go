@@ -17,7 +17,7 @@ import (
 type sinks struct{ Config }
 
 func (b sinks) Sinks(context.Context) (control.Sinks, error) {
-	all := control.Sinks{Now: b.Wall(), Sinks: []control.Sink{}}
+	all := control.Sinks{Now: b.Wall(), Sinks: []control.Sink{}, Observing: b.Observes}
 	there := b.Roster.Now()
 	for _, name := range slices.Sorted(maps.Keys(there.Workers)) {
 		all.Sinks = append(all.Sinks, sinkStatus(there, name))

@@ -13,6 +13,8 @@ import (
 type Sinks struct {
 	Now   time.Time `json:"now"`
 	Sinks []Sink    `json:"sinks"`
+	// Observing: none is opened, whatever the configuration has.
+	Observing bool `json:"observing,omitempty"`
 }
 
 // Sink is how one sink does as a whole. [Delivery] tells of single accounts.
