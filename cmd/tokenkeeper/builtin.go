@@ -30,6 +30,14 @@ func builtin(name string) (p sdk.Provider, ok bool) {
 	}
 }
 
+// needsSecret says whether the broker of a built-in provider takes no client without a
+// secret. Of another provider nobody knows.
+func needsSecret(name string) bool {
+	p, _ := builtin(name)
+	needs, ok := p.(interface{ NeedsClientSecret() bool })
+	return ok && needs.NeedsClientSecret()
+}
+
 // builtinCommand is how the supervisor starts a built-in provider. The program
 // is the one that runs, even if the file on disk has been replaced since.
 func builtinCommand(name string) (command []string, ok bool) {

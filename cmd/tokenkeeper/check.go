@@ -275,6 +275,9 @@ func (r *report) addProviders(cfg *config.Config, strictFiles bool) {
 			r.warnOfClient(a, p.description)
 			r.warnOfLogin(a, p.description)
 			budgetCheck{r, a, p.description}.refuse()
+			if !r.starts && p.Source == builtIn && a.ClientSecret.IsZero() && needsSecret(p.Name) {
+				r.addSecretless(a)
+			}
 			if r.addSilent([]string{"accounts", a.Name}, p.description.Settings, a.Settings) {
 				continue
 			}
@@ -296,6 +299,15 @@ func (r *report) warnOfClient(a config.Account, provider sdk.Description) {
 		File: r.Config, Line: r.where().of("accounts", a.Name), Key: "accounts." + a.Name + ".client_id",
 		Message: "the account has no client_id, which nearly every broker asks for",
 		Hint:    "write client_id: ${env:NAME}",
+	})
+}
+
+// addSecretless finds a problem in an account that can never get a token, as it has no
+// client secret. It keeps no start from the others.
+func (r *report) addSecretless(a config.Account) {
+	r.add(config.Problem{
+		File: r.Config, Line: r.where().of("accounts", a.Name, "client_secret"), Key: "accounts." + a.Name + ".client_secret",
+		Message: missing("provider "+a.Provider, ""), Hint: "write client_secret: ${env:NAME}",
 	})
 }
 

@@ -225,3 +225,25 @@ func TestPluginsWithoutAConfiguration(t *testing.T) {
 		t.Errorf("got %+v", found)
 	}
 }
+
+// An account of which every request would fail is not in order: what its broker's client needs
+// is there. It keeps no start from the others.
+func TestCheckFindsAMissingClientSecret(t *testing.T) {
+	for name, tt := range map[string]struct {
+		account string
+		code    int
+	}{
+		"no key":        {"{provider: schwab, client_id: id}", exitUsage},
+		"an empty list": {"{provider: schwab, client_id: id, client_secret: []}", exitUsage},
+		"an empty text": {"{provider: schwab, client_id: id, client_secret: \"\"}", exitUsage},
+		"one":           {"{provider: schwab, client_id: id, client_secret: s}", exitOK},
+		"none needed":   {"{provider: saxo, client_id: id}", exitOK},
+	} {
+		w := newWorld(t, "accounts:\n  main: "+tt.account+"\n")
+		got := command(t, "", "check", "-c", w.config)
+		const want = "accounts.main.client_secret: is missing, and provider schwab needs it"
+		if strings.Contains(inOneLine(got.stdout), want) != (tt.code != exitOK) || got.code != tt.code {
+			t.Errorf("%s: exit code %d\n%s%s", name, got.code, got.stdout, got.stderr)
+		}
+	}
+}

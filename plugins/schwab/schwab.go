@@ -105,6 +105,9 @@ func (p *Provider) Check(ctx context.Context, req sdk.CheckRequest) error {
 	return p.HTTP.Check(ctx, setting(req.Account, settingCheckURL, checkURL), req)
 }
 
+// NeedsClientSecret says that an account can't do without: the broker has no other client.
+func (*Provider) NeedsClientSecret() bool { return true }
+
 func endpoint(a sdk.Account) oauth.Endpoint {
 	e := oauth.Endpoint{
 		AuthorizeURL:    setting(a, settingAuthorizeURL, authorizeURL),
