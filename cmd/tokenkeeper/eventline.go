@@ -14,7 +14,7 @@ const eventIndent = "          "
 
 // eventLine is an event as a person reads it, broken to width.
 func eventLine(ev event.Event, zone *time.Location, p painter, width int) string {
-	kind := fmt.Sprintf("%-17s", strings.ReplaceAll(string(ev.Type), "_", " "))
+	kind := fmt.Sprintf("%-17s", harmless(ev.Type.Words()))
 	s := plain
 	switch {
 	case ev.Alert:
@@ -45,6 +45,7 @@ func eventLine(ev event.Event, zone *time.Location, p painter, width int) string
 	if len(about) > 0 {
 		text = strings.Join(about, " ") + "  " + text
 	}
+	text = harmless(text) // the history may be another user's
 	bare := at + "  " + kind + "  "
 	if width == unbroken || utf8.RuneCountInString(bare+text) <= width {
 		return painted + text

@@ -63,7 +63,7 @@ func (e explainVerb) explain(account, text string) error {
 		err = e.printJSON(got)
 	} else {
 		for _, sentence := range got.Sentences {
-			if err = e.print("%s", sentence); err != nil {
+			if err = e.print("%s", harmless(sentence)); err != nil {
 				break
 			}
 		}

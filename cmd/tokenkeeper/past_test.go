@@ -129,6 +129,25 @@ func lastLine(text string) string {
 	return lines[len(lines)-1]
 }
 
+// What a history says that another user has written, no terminal obeys.
+func TestPastIsHarmless(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	at := now.Add(-10 * time.Minute)
+	const bad = "\x1b]52;c;YQ==\a\u009b2J\u202e\r"
+	remember(t, w.state,
+		event.Event{Time: at, Type: "refreshed" + bad, Account: "schwab-main", Sink: "a" + bad, Message: "seen" + bad},
+		event.Event{Time: at, Type: event.Audit, Act: &event.Act{Name: "refresh" + bad, Caller: event.Caller{Program: "/bin/tk" + bad}}},
+		event.Event{Time: at, Type: event.Refreshed, Account: "schwab-main", Version: 1, Expiry: at, Message: "token"},
+		event.Event{Time: at, Type: event.Delivered, Account: "schwab-main", Version: 1, Sink: "b" + bad},
+		event.Event{Time: at, Type: event.DiskTrouble, Account: "schwab-main", Message: "no space" + bad})
+	for _, args := range [][]string{{"events", "--since", "1h", "--no-follow", "--audit"}, {"logs", "--audit"}, {"explain", "schwab-main"}} {
+		got := command(t, "", append(args, "-c", w.config)...)
+		if got.code != exitOK || !strings.Contains(got.stdout, "no space]52;c;YQ==2J") || strings.ContainsAny(got.stdout+got.stderr, "\x1b\a\u009b\u202e\r") {
+			t.Errorf("%s: %q", args[0], got.stdout+got.stderr)
+		}
+	}
+}
+
 func TestBefore(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	at := time.Date(2026, 11, 30, 9, 30, 0, 0, zone)

@@ -126,6 +126,24 @@ func TestTornAndDamagedLines(t *testing.T) {
 	}
 }
 
+// Of a file that is larger than any of a ring, which somebody else has made, the end is read.
+func TestNoMoreIsReadThanARingHas(t *testing.T) {
+	dir := t.TempDir()
+	line, err := Line{Event: refreshed(1)}.marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{fileName, beforeName} {
+		if err := os.WriteFile(filepath.Join(dir, name), bytes.Repeat(line, 3*DefaultSize/len(line)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	past, err := Read(dir)
+	if n := len(past.Lines); err != nil || n == 0 || n > DefaultSize/len(line) {
+		t.Errorf("%d lines of %d bytes, %v", n, len(line), err)
+	}
+}
+
 // It takes no more room than it may, and how long it reaches follows from that. What has to be
 // known of the part that is gone is repeated.
 func TestRingIsBounded(t *testing.T) {

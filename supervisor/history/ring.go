@@ -122,7 +122,7 @@ func torn(f *os.File, size int64) bool {
 // turn puts the file that is full in the place of the one before, and begins another with
 // what has to be known of it.
 func (r ring) turn() error {
-	text, _, err := readWhole(r.path(fileName))
+	text, _, err := r.readNewest(fileName)
 	if err == nil {
 		err = os.Rename(r.path(fileName), r.path(beforeName))
 	}
@@ -154,7 +154,7 @@ type Past struct {
 // Read reads the ring of a state directory, whether a supervisor runs or not. None at all is
 // no error: there has been no supervisor yet.
 func Read(stateDir string) (Past, error) {
-	r := ring{dir: stateDir}
+	r := ring{stateDir, DefaultSize / 2}
 	const tries = 3
 	for n := range tries {
 		before, after, turned, err := r.read()
@@ -178,17 +178,18 @@ func Read(stateDir string) (Past, error) {
 
 // read reads both files; turned says that they are one and the same by now.
 func (r ring) read() (before, after []byte, turned bool, err error) {
-	after, is, err := readWhole(r.path(fileName))
+	after, is, err := r.readNewest(fileName)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	before, was, err := readWhole(r.path(beforeName))
+	before, was, err := r.readNewest(beforeName)
 	return before, after, is != nil && was != nil && os.SameFile(is, was), err
 }
 
-// readWhole is what a file holds; nothing if it is not there.
-func readWhole(path string) ([]byte, fs.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// readNewest is what a file holds; nothing if it is not there. Of one that is larger than
+// we make it, it is the end.
+func (r ring) readNewest(name string) ([]byte, fs.FileInfo, error) {
+	f, err := os.OpenFile(r.path(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	} else if err != nil {
@@ -200,11 +201,8 @@ func readWhole(path string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no file", path)
+		return nil, nil, fmt.Errorf("%s is no file", f.Name())
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxRead))
+	text, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-r.half), r.half))
 	return text, info, err
 }
-
-// maxRead of a file that is larger than we would have made it.
-const maxRead = 64 << 20
