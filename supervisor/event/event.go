@@ -90,13 +90,15 @@ type Event struct {
 	Type Type      `json:"type"`
 	// Alert is set where package alert tells that an alert was raised or is
 	// repeated, and nowhere else; State there, and where it tells of its end.
-	Alert    bool       `json:"alert,omitempty"`
-	State    AlertState `json:"state,omitempty"`
-	Provider string     `json:"provider,omitempty"`
-	Account  string     `json:"account,omitempty"`
-	Sink     string     `json:"sink,omitempty"`
-	Version  uint64     `json:"version,omitempty"`
-	Attempt  string     `json:"attempt,omitempty"`
+	Alert bool       `json:"alert,omitempty"`
+	State AlertState `json:"state,omitempty"`
+	// Over is which trouble is over, where it is told that an alert is.
+	Over     Type   `json:"over,omitempty"`
+	Provider string `json:"provider,omitempty"`
+	Account  string `json:"account,omitempty"`
+	Sink     string `json:"sink,omitempty"`
+	Version  uint64 `json:"version,omitempty"`
+	Attempt  string `json:"attempt,omitempty"`
 	// Kind of a failure, as package sdk names it.
 	Kind string `json:"kind,omitempty"`
 	// Failures in a row, of Max.
@@ -238,6 +240,7 @@ func (e Event) attrs() []slog.Attr {
 		}
 	}
 	add("state", string(e.State))
+	add("over", string(e.Over))
 	add("provider", e.Provider)
 	add("account", e.Account)
 	add("sink", e.Sink)

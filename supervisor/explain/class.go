@@ -142,33 +142,36 @@ func (s *story) causes() []Cause {
 	all := []Cause{}
 	for _, g := range s.grouped() {
 		first, last := g[0], g[len(g)-1]
-		all = append(all, Cause{Class: first.class.key, From: first.began(), To: last.line.Time, Times: times(g), Message: s.clean(last.line.Message)})
+		all = append(all, Cause{
+			Class: first.class.key, From: first.began(), To: cmp.Or(last.over, last.line.Time), Over: isOver(g), Times: times(g), Message: s.clean(last.line.Message),
+		})
 	}
 	return all
 }
 
-// grouped is what may have kept the next token from coming, by class, the weightiest first.
+// grouped is what may have kept the next token from coming, by class, the weightiest first,
+// and last what does so no more. That matters to nobody while there is a valid token.
 func (s *story) grouped() (groups [][]met) {
-	all := slices.Clone(s.met)
+	all := slices.DeleteFunc(slices.Clone(s.met), func(m met) bool { return !m.over.IsZero() && s.verdict() == Valid })
 	lasting := func(c class, l *history.Line) {
 		if l != nil {
-			all = append(all, met{c, *l})
+			all = append(all, met{class: c, line: *l})
 		}
 	}
 	lasting(held, s.held)
 	lasting(isPaused, s.paused)
 	lasting(parked, s.parked)
 	if s.isUnconfigured() { // nobody gets its token then, valid or not
-		all = append(all, met{unconfigured, history.Line{Event: event.Event{Time: s.at, Message: "it was not configured"}}})
+		all = append(all, met{class: unconfigured, line: history.Line{Event: event.Event{Time: s.at, Message: "it was not configured"}}})
 	}
 	if s.verdict() != Valid && s.standing == "new" && !s.token.known {
-		all = append(all, met{neverLogged, history.Line{Event: event.Event{Time: s.at, Message: "nobody has logged in"}}})
+		all = append(all, met{class: neverLogged, line: history.Line{Event: event.Event{Time: s.at, Message: "nobody has logged in"}}})
 	}
 	if s.standing == "needs_login" && !slices.ContainsFunc(all, func(m met) bool { return m.class.todo == logIn }) && s.token.by == history.Stands {
-		all = append(all, met{loginEnded, history.Line{Event: event.Event{Time: s.token.from, Message: "it needed a login already when the supervisor started"}}})
+		all = append(all, met{class: loginEnded, line: history.Line{Event: event.Event{Time: s.token.from, Message: "it needed a login already when the supervisor started"}}})
 	}
 	if g := s.missing(); g != nil {
-		all = append(all, met{notRunning, history.Line{Event: event.Event{Time: g.from, Message: "no supervisor was running"}}})
+		all = append(all, met{class: notRunning, line: history.Line{Event: event.Event{Time: g.from, Message: "no supervisor was running"}}})
 	}
 	index := map[string]int{}
 	for _, m := range all {
@@ -181,6 +184,14 @@ func (s *story) grouped() (groups [][]met) {
 		}
 		groups[n] = append(groups[n], m)
 	}
-	slices.SortStableFunc(groups, func(a, b []met) int { return cmp.Compare(a[0].class.weight, b[0].class.weight) })
+	slices.SortStableFunc(groups, func(a, b []met) int { return cmp.Compare(weight(a), weight(b)) })
 	return groups
+}
+
+func weight(g []met) int {
+	const over = 100
+	if isOver(g) {
+		return over + g[0].class.weight
+	}
+	return g[0].class.weight
 }

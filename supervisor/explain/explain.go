@@ -50,11 +50,13 @@ type Explanation struct {
 
 // Cause is one of them, however often it was met.
 type Cause struct {
-	Class   string    `json:"class"`
-	From    time.Time `json:"from"`
-	To      time.Time `json:"to"`
-	Times   int       `json:"times"`
-	Message string    `json:"message"`
+	Class string    `json:"class"`
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	// Over: it was over at To, without a new token.
+	Over    bool   `json:"over,omitempty"`
+	Times   int    `json:"times"`
+	Message string `json:"message"`
 }
 
 // Delivery is what a sink had by then.

@@ -46,7 +46,12 @@ type token struct {
 type met struct {
 	class class
 	line  history.Line
+	// over is since when it is, without a new token; zero: it lasts.
+	over time.Time
 }
+
+// isOver says whether what was met of a class does not last.
+func isOver(all []met) bool { return !all[len(all)-1].over.IsZero() }
 
 // began is when the first of those was met for which it stands.
 func (m met) began() time.Time { return cmp.Or(m.line.First, m.line.Time) }
@@ -157,6 +162,9 @@ func (s *story) take(l history.Line) {
 	case own && l.Type == event.Paused:
 		s.paused = &l
 	case own && l.Type == event.Resumed:
+		if s.paused != nil {
+			s.met = append(s.met, met{isPaused, *s.paused, l.Time})
+		}
 		s.paused = nil
 	case l.Type == event.OtherMachine:
 		s.held = &l
@@ -166,9 +174,15 @@ func (s *story) take(l history.Line) {
 		s.parked = &l
 	case l.Type == event.ProviderStarted && s.isProvider(l):
 		s.parked = nil
+	case l.Type == event.Recovered:
+		if s.concerns(l) {
+			s.end(l.Over, l.Time)
+		}
+	case l.Alert && l.Provider == s.provider && s.isLeftBy(l):
+		s.end(l.Type, l.Time)
 	case s.concerns(l):
 		if c, ok := classOf(l); ok && !(l.Alert && s.hasMet(c)) { // whoever met it may have told it before
-			s.met = append(s.met, met{c, l})
+			s.met = append(s.met, met{class: c, line: l})
 		}
 	}
 	if own && s.token.until.IsZero() && l.Expiry.After(s.token.past) && (l.Type == history.Stands || !l.IsToken()) { // each names the end of the token that stands
@@ -178,7 +192,7 @@ func (s *story) take(l history.Line) {
 }
 
 func (s *story) hasMet(c class) bool {
-	return slices.ContainsFunc(s.met, func(m met) bool { return m.class.key == c.key })
+	return slices.ContainsFunc(s.met, func(m met) bool { return m.class.key == c.key && m.over.IsZero() })
 }
 
 func (s *story) isProvider(l history.Line) bool {
@@ -195,14 +209,16 @@ func (s *story) concerns(l history.Line) bool {
 	case l.Provider == "":
 		return true
 	case l.Alert && l.Type != event.ProviderCrashing && l.Type != event.Overload: // of several accounts, some of which it names
-		return l.Provider == s.provider && regexp.MustCompile(`(^|[\s,:])`+regexp.QuoteMeta(s.account)+`($|[\s,;:])`).MatchString(l.Message)
+		return l.Provider == s.provider && s.isNamed(l.Message)
 	}
 	return l.Provider == s.provider
 }
 
 // stand is how the account stood when a run began.
 func (s *story) stand(l history.Line) {
-	s.standing = l.Standing
+	if s.standing = l.Standing; !slices.Contains([]string{"paused", "needs_login", "new"}, s.standing) { // of those it may be paused
+		s.paused = nil
+	}
 	switch {
 	case l.Version == 0:
 		s.token = token{}
@@ -226,7 +242,7 @@ func (s *story) renew(l history.Line) {
 		s.held, s.parked = nil, nil
 	}
 	if l.Type == event.StoreRestored {
-		s.met = []met{{restored, l}}
+		s.met = []met{{class: restored, line: l}}
 	}
 }
 
@@ -257,9 +273,9 @@ func (s *story) sleeps() {
 		switch {
 		case err != nil:
 		case by < 0 && l.Time.After(s.token.from) && !l.Time.After(s.at):
-			s.met = append(s.met, met{setBack, l})
+			s.met = append(s.met, met{class: setBack, line: l})
 		case by > 0 && began.Before(s.at) && (l.Time.After(s.at) || l.Time.After(s.token.until) && !began.Before(s.token.from)):
-			s.met = append(s.met, met{asleep, l})
+			s.met = append(s.met, met{class: asleep, line: l})
 		default:
 			continue
 		}

@@ -137,6 +137,9 @@ func (w words) reasons() (all []string) {
 			}
 			told = true
 		} else if text := w.reason(g); text != "" {
+			if isOver(g) {
+				text += fmt.Sprintf(" That was over at %s.", w.time(g[len(g)-1].over))
+			}
 			all = append(all, text)
 		}
 	}
@@ -281,7 +284,7 @@ func (w words) behind(d Delivery) string {
 
 // todo is what to do now; a command at its end can be copied.
 func (w words) todo(now *story) string {
-	groups, verdict := now.grouped(), now.verdict()
+	groups, verdict := slices.DeleteFunc(now.grouped(), isOver), now.verdict()
 	put := strings.NewReplacer("ACCOUNT", w.q.Account, "PROVIDER", now.provider).Replace
 	if n := len(now.gaps); n > 0 && now.gaps[n-1].to.IsZero() {
 		return notRunning.todo

@@ -126,6 +126,21 @@ func TestTornAndDamagedLines(t *testing.T) {
 	}
 }
 
+// What is over stays so when the ring turns, whatever else is over after it.
+func TestEndsAreRepeated(t *testing.T) {
+	at := func(minute int, e event.Event) Line {
+		e.Time, e.Account = day.Add(time.Duration(minute)*time.Minute), "main"
+		return Line{Event: e}
+	}
+	got := lasting([]Line{
+		at(0, event.Event{Type: event.UnknownToken}), at(1, event.Event{Type: event.LoginWaits}),
+		at(2, event.Event{Type: event.Recovered, Over: event.UnknownToken}), at(3, event.Event{Type: event.Recovered, Over: event.LoginWaits}),
+	})
+	if len(got) != 2 || got[0].Over != event.UnknownToken || got[1].Over != event.LoginWaits {
+		t.Errorf("repeated: %+v", got)
+	}
+}
+
 // Of a file that is larger than any of a ring, which somebody else has made, the end is read.
 func TestNoMoreIsReadThanARingHas(t *testing.T) {
 	dir := t.TempDir()

@@ -110,6 +110,8 @@ func lasting(lines []Line) (kept []Line) {
 			s.is = event.Paused
 		case l.Type == event.ProviderStarted:
 			s.is = event.ProviderStopped
+		case l.Type == event.Recovered && l.Over != "":
+			s.is = l.Over
 		}
 		return s
 	}

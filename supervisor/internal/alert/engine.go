@@ -227,7 +227,7 @@ func (e *Engine) tell(n news) {
 	level := slog.LevelWarn
 	switch {
 	case a.State == event.AlertRecovered:
-		level, ev.Type, ev.Alert = slog.LevelInfo, event.Recovered, false
+		level, ev.Type, ev.Over, ev.Alert = slog.LevelInfo, event.Recovered, a.Type, false
 	case a.State == event.AlertRaised && n.announced:
 		level = slog.LevelDebug
 	case a.State == event.AlertRaised:

@@ -333,7 +333,7 @@ func TestEventsOfAnAlert(t *testing.T) {
 		}
 		w.set(w.account(loggedIn))
 		w.want(event.AlertRecovered, true)
-		if e := <-followed.C; e.Type != event.Recovered || e.Alert || e.State != event.AlertRecovered || e.Account != "main" {
+		if e := <-followed.C; e.Type != event.Recovered || e.Alert || e.State != event.AlertRecovered || e.Over != event.NeedsLogin || e.Account != "main" {
 			t.Errorf("followed %+v", e)
 		}
 		if log := w.log.String(); strings.Count(log, "\n") != 2 || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "event=needs_login state=repeated provider=schwab account=main") {
