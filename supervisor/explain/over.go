@@ -2,6 +2,7 @@ package explain
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,11 +18,28 @@ func (s *story) end(of event.Type, at time.Time) {
 	case event.ProviderParked:
 		s.parked = nil
 	}
+	if isSession := of == event.SessionGone || of == event.NeedsLogin; isSession && !s.needsLogin(of) {
+		s.gone = nil
+	}
 	for n := range s.met {
 		if m := &s.met[n]; m.over.IsZero() && (m.line.Type == of || m.class.key == classes[of].key) {
 			m.over = at
 		}
 	}
+}
+
+// isGone says whether a line tells that the broker has ended the session of a token: where a
+// new one takes a login, that is needed.
+func isGone(l history.Line) bool {
+	return l.Type == event.SessionGone || l.Type == event.NeedsLogin && strings.Contains(l.Message, "session of its token is over")
+}
+
+// needsLogin says whether a login is needed, whatever else is over: the alert of a session that
+// is gone ends when that is told instead.
+func (s *story) needsLogin(over event.Type) bool {
+	return slices.ContainsFunc(s.met, func(m met) bool {
+		return m.line.Type == event.NeedsLogin && m.over.IsZero() && m.line.Type != over
+	})
 }
 
 // isLeftBy says whether an alert lasts for others alone: one account is all that it has, or

@@ -28,9 +28,11 @@ type story struct {
 	met []met
 	// paused, held and parked last until they are over, whatever else comes.
 	paused, held, parked *history.Line
-	sinks                map[string]*had
-	gaps                 []gap
-	lost                 []history.Line
+	// gone is by which word the broker has ended the session of the newest token.
+	gone  *history.Line
+	sinks map[string]*had
+	gaps  []gap
+	lost  []history.Line
 }
 
 // token is the newest by then.
@@ -181,6 +183,9 @@ func (s *story) take(l history.Line) {
 	case l.Alert && l.Provider == s.provider && s.isLeftBy(l):
 		s.end(l.Type, l.Time)
 	case s.concerns(l):
+		if isGone(l) && s.gone == nil {
+			s.gone = &l
+		}
 		if c, ok := classOf(l); ok && !(l.Alert && s.hasMet(c)) { // whoever met it may have told it before
 			s.met = append(s.met, met{class: c, line: l})
 		}
@@ -237,7 +242,7 @@ func (s *story) renew(l history.Line) {
 		return
 	}
 	s.token = token{known: true, version: l.Version, by: l.Type, from: l.Time, until: l.Expiry}
-	s.met = nil
+	s.met, s.gone = nil, nil
 	if l.Type == event.Refreshed { // which shows that nothing keeps it from that
 		s.held, s.parked = nil, nil
 	}
@@ -317,7 +322,7 @@ func (s *story) verdict() Verdict {
 		return Unknown
 	case s.token.known && s.token.until.IsZero():
 		return Unknown
-	case s.token.known && s.token.until.After(s.at):
+	case s.token.known && s.token.until.After(s.at) && s.gone == nil:
 		return Valid
 	case s.token.known, s.standing == "new", s.isUnconfigured():
 		return None

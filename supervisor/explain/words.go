@@ -112,6 +112,9 @@ func (w words) verdict() string {
 			lives = "lived"
 		}
 		return fmt.Sprintf("At %s %s had a valid token: %s, which %s until %s.", stamp, account, w.token(), lives, w.time(s.token.until))
+	case verdict == None && s.token.known && s.token.until.After(s.at):
+		return fmt.Sprintf("At %s %s had no valid token: the broker had ended the session of %s, which would have lived until %s.",
+			stamp, account, w.token(), w.time(s.token.until))
 	case verdict == None && s.token.known:
 		return fmt.Sprintf("At %s %s had no valid token: %s, had ended at %s, %s before.",
 			stamp, account, w.token(), w.time(s.token.until), moment.Span(at.Sub(s.token.until)))
