@@ -42,6 +42,15 @@ func (s *story) needsLogin(over event.Type) bool {
 	})
 }
 
+// mayBeLost says whether a newer token may be among what could not be written: some was not
+// since the newest one came, and nothing else tells that none came.
+func (s *story) mayBeLost() bool {
+	later := func(l history.Line) bool { return l.Time.After(s.token.from) }
+	tells := func(m met) bool { return m.over.IsZero() && m.class.weight < classes[event.ReloadFailed].weight }
+	return slices.ContainsFunc(s.lost, later) && !slices.ContainsFunc(s.met, tells) &&
+		s.held == nil && s.paused == nil && s.parked == nil && s.missing() == nil
+}
+
 // isLeftBy says whether an alert lasts for others alone: one account is all that it has, or
 // it names those for which it is over.
 func (s *story) isLeftBy(l history.Line) bool {

@@ -324,6 +324,8 @@ func (s *story) verdict() Verdict {
 		return Unknown
 	case s.token.known && s.token.until.After(s.at) && s.gone == nil:
 		return Valid
+	case s.token.known && s.mayBeLost():
+		return Unknown
 	case s.token.known, s.standing == "new", s.isUnconfigured():
 		return None
 	}

@@ -30,6 +30,7 @@ func (w words) say(e Explanation, now *story) []string {
 	switch {
 	case e.Verdict == None && len(body) == 0 && !w.neverHad():
 		body = append(body, "Why no other token came, the history does not tell.")
+	case e.Verdict == Unknown && w.then.token.known && !w.then.token.until.IsZero(): // which of it was lost is said below
 	case e.Verdict == Unknown:
 		body = append(body, "The history is written while a supervisor runs, and its oldest part goes when it is full; what is older may be in the log.")
 	}
@@ -122,6 +123,9 @@ func (w words) verdict() string {
 		return fmt.Sprintf("At %s %s had no token that is known, and was not configured.", stamp, account)
 	case verdict == None:
 		return fmt.Sprintf("At %s %s had no token yet: nobody has logged in, and none was imported.", stamp, account)
+	case s.token.known && !s.token.until.IsZero():
+		return fmt.Sprintf("Whether %s had a valid token at %s is not known: %s, had ended at %s, and what came then could not be written.",
+			account, stamp, w.token(), w.time(s.token.until))
 	case s.token.known:
 		return fmt.Sprintf("Whether %s had a valid token at %s is not known: %s, has an end that nobody knows.", account, stamp, w.token())
 	}
