@@ -24,6 +24,10 @@ type story struct {
 	standing string               // when the run began
 	// configured by then; nil: that is not known.
 	configured *bool
+	// came is when it came into the configuration by a reload; zero: that is not known.
+	came time.Time
+	// crowded: there were too many accounts to note how each stood when the run began.
+	crowded bool
 	// met is what may have kept the next token from coming, since the newest one came.
 	met []met
 	// paused, held and parked last until they are over, whatever else comes.
@@ -136,10 +140,14 @@ func (s *story) take(l history.Line) {
 	own := l.Account == s.account
 	switch {
 	case l.Type == history.Configured:
-		s.configured = nil
+		was := s.configured
+		s.configured, s.crowded = nil, l.Accounts == nil || len(l.Accounts) > history.MostStanding
 		if l.Accounts != nil {
 			has := slices.Contains(l.Accounts, s.account)
 			s.configured = &has
+			if has && was != nil && !*was {
+				s.came = l.Time
+			}
 		}
 		if l.Sinks != nil {
 			maps.DeleteFunc(s.sinks, func(name string, _ *had) bool { return !slices.Contains(l.Sinks, name) })

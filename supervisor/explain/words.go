@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -31,6 +32,10 @@ func (w words) say(e Explanation, now *story) []string {
 	case e.Verdict == None && len(body) == 0 && !w.neverHad():
 		body = append(body, "Why no other token came, the history does not tell.")
 	case e.Verdict == Unknown && w.then.token.known && !w.then.token.until.IsZero(): // which of it was lost is said below
+	case e.Verdict == Unknown && w.neverHad() && !w.then.came.IsZero():
+		body = append(body, "Its next event tells, as a refresh or a delivery. If it was renamed, what came before is told of its earlier name.")
+	case e.Verdict == Unknown && w.neverHad() && w.then.crowded:
+		body = append(body, "Its next event tells, as a refresh or a delivery.")
 	case e.Verdict == Unknown:
 		body = append(body, "The history is written while a supervisor runs, and its oldest part goes when it is full; what is older may be in the log.")
 	}
@@ -129,7 +134,15 @@ func (w words) verdict() string {
 	case s.token.known:
 		return fmt.Sprintf("Whether %s had a valid token at %s is not known: %s, has an end that nobody knows.", account, stamp, w.token())
 	}
-	return fmt.Sprintf("What account %[1]s had at %[2]s is not known: from %[3]s on the history tells nothing of account %[1]s.", w.q.Account, stamp, w.time(s.from))
+	since := "from " + w.time(s.from) + " on"
+	if !s.came.IsZero() {
+		since = "since it came into the configuration at " + w.time(s.came)
+	}
+	text := fmt.Sprintf("What account %[1]s had at %[2]s is not known: %[3]s the history tells nothing of account %[1]s", w.q.Account, stamp, since)
+	if s.crowded {
+		text += fmt.Sprintf("; how each account stands when a supervisor starts is noted of %d at most", history.MostStanding)
+	}
+	return text + "."
 }
 
 // reasons are the sentences about what was met, the weightiest first.
