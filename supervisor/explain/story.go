@@ -140,6 +140,7 @@ func (s *story) take(l history.Line) {
 	own := l.Account == s.account
 	switch {
 	case l.Type == history.Configured:
+		s.end(event.ReloadFailed, l.Time)
 		was := s.configured
 		s.configured, s.crowded = nil, l.Accounts == nil || len(l.Accounts) > history.MostStanding
 		if l.Accounts != nil {

@@ -218,10 +218,6 @@ func (w words) reason(g []met) string {
 			how = fmt.Sprintf("%d times from %s to %s, and the last time", n, w.time(first), w.time(last.Time))
 		}
 		return fmt.Sprintf("The process of provider %s ended %s: %s.", w.then.provider, how, w.then.clean(last.Message))
-	case "reload_failed":
-		if !w.then.isUnconfigured() {
-			return ""
-		}
 	}
 	if n > 1 {
 		return fmt.Sprintf("%d times from %s to %s: %s.", n, w.time(first), w.time(last.Time), w.then.clean(last.Message))
