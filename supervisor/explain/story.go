@@ -363,7 +363,7 @@ var counted = regexp.MustCompile(`^\w+ failed \([^)]*\): `)
 // clean is a message without what the reader knows, and without its end.
 func (s *story) clean(message string) string {
 	message = counted.ReplaceAllString(message, "")
-	message = strings.TrimPrefix(message, "account "+s.account+": ")
+	message = strings.ReplaceAll(message, "account "+s.account+": ", "")
 	message = strings.Join(strings.Fields(message), " ")
 	return strings.TrimRight(strings.TrimSuffix(message, "; it will be tried again"), ". ")
 }

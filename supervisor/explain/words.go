@@ -42,6 +42,8 @@ func (w words) say(e Explanation, now *story) []string {
 	switch {
 	case w.then.token.known:
 		body = append(body, w.delivered()...)
+	case e.Verdict == None && w.then.standing == "new":
+		body = append(body, fmt.Sprintf("It had none either when the supervisor started; the history begins at %s.", w.time(w.then.from)))
 	case e.Verdict == None:
 		body = append(body, fmt.Sprintf("Of an earlier token nothing is known: the history begins at %s.", w.time(w.then.from)))
 	}
@@ -153,7 +155,7 @@ func (w words) reasons() (all []string) {
 	for _, g := range groups {
 		if g[0].class.isAttempt() {
 			if !told {
-				all = append(all, w.attempts(attempts)...)
+				all = append(all, w.attempts(attempts, strings.Join(all, " "))...)
 			}
 			told = true
 		} else if text := w.reason(g); text != "" {
@@ -166,16 +168,22 @@ func (w words) reasons() (all []string) {
 	return all
 }
 
-// attempts are those that failed.
-func (w words) attempts(groups [][]met) []string {
+// attempts are those that failed; why the last one did may have been told before.
+func (w words) attempts(groups [][]met, told string) []string {
 	lines := []met{}
 	for _, g := range groups {
 		lines = append(lines, g...)
 	}
 	slices.SortStableFunc(lines, func(a, b met) int { return a.line.Time.Compare(b.line.Time) })
 	first, last := lines[0], lines[len(lines)-1].line
+	why := w.then.clean(last.Message)
+	isTold := strings.Contains(told, why)
 	if times(lines) == 1 {
-		return []string{fmt.Sprintf("One attempt at %s failed: it %s: %s.", w.time(last.Time), first.class.one, w.then.clean(last.Message))}
+		text := fmt.Sprintf("One attempt at %s failed: it %s", w.time(last.Time), first.class.one)
+		if !isTold {
+			text += ": " + why
+		}
+		return []string{text + "."}
 	}
 	how := "all " + groups[0][0].class.many
 	if len(groups) > 1 {
@@ -189,10 +197,11 @@ func (w words) attempts(groups [][]met) []string {
 		}
 		how = strings.Join(parts, ", ")
 	}
-	return []string{
-		fmt.Sprintf("%d attempts from %s to %s failed: %s.", times(lines), w.time(first.began()), w.time(last.Time), how),
-		fmt.Sprintf("The last of them: %s.", w.then.clean(last.Message)),
+	all := []string{fmt.Sprintf("%d attempts from %s to %s failed: %s.", times(lines), w.time(first.began()), w.time(last.Time), how)}
+	if !isTold {
+		all = append(all, fmt.Sprintf("The last of them: %s.", why))
 	}
+	return all
 }
 
 // reason is of what is no attempt; "": it is said elsewhere.
