@@ -200,6 +200,8 @@ func faults() []fault {
 		{name: "a reload failed", lines: join(begins("01:00", "spare"),
 			other("01:20", event.Event{Type: event.ReloadFailed, Alert: true, State: event.AlertRaised, Message: "the configuration could not be read again, and what runs does not follow it: line 7: accounts: main is there twice"})), verdict: None,
 			words: []string{"not configured", "could not be read again", "line 7", "tokenkeeper reload"}},
+		{name: "there is no such account, and no supervisor", lines: join(begins("01:00", "spare"), ends("01:40")), verdict: None,
+			words: []string{"not configured", "No supervisor has been running", "Write the account into the configuration"}, never: []string{"Start it"}},
 		{name: "a reload that failed has nothing to do with it", lines: join(usual(),
 			other("01:40", event.Event{Type: event.ReloadFailed, Alert: true, State: event.AlertRaised, Message: "the configuration could not be read again: line 7"})), verdict: None,
 			words: []string{"Why no other token came, the history does not tell", "tokenkeeper status main"}, never: []string{"line 7", "Correct the configuration"}},
