@@ -137,7 +137,7 @@ func TestErrorsKeepCodeStatusAndText(t *testing.T) {
 	} {
 		_, err := c.Token(t.Context(), account)
 		var got *control.Error
-		if !errors.As(err, &got) || *got != want {
+		if !errors.As(err, &got) || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: got %#v, want %#v", account, err, want)
 		}
 	}
