@@ -273,10 +273,12 @@ func (r *report) addProviders(cfg *config.Config, strictFiles bool) {
 		}
 		for _, a := range cfg.AccountsOf(p.Name) {
 			r.warnOfClient(a, p.description)
-			r.warnOfLogin(a, p.description)
+			if p.description.Authorizer && a.RedirectURL == "" {
+				r.Warnings = append(r.Warnings, withoutRedirect(a, r.where()))
+			}
 			budgetCheck{r, a, p.description}.refuse()
 			if !r.starts && p.Source == builtIn && a.ClientSecret.IsZero() && needsSecret(p.Name) {
-				r.addSecretless(a)
+				r.add(secretless(a, r.where()))
 			}
 			if r.addSilent([]string{"accounts", a.Name}, p.description.Settings, a.Settings) {
 				continue
@@ -302,25 +304,22 @@ func (r *report) warnOfClient(a config.Account, provider sdk.Description) {
 	})
 }
 
-// addSecretless finds a problem in an account that can never get a token, as it has no
-// client secret. It keeps no start from the others.
-func (r *report) addSecretless(a config.Account) {
-	r.add(config.Problem{
-		File: r.Config, Line: r.where().of("accounts", a.Name, "client_secret"), Key: "accounts." + a.Name + ".client_secret",
+// secretless is the problem of an account that can never get a token, as it has no client
+// secret. It keeps no start from the others.
+func secretless(a config.Account, lines *keyLines) config.Problem {
+	return config.Problem{
+		File: lines.file, Line: lines.of("accounts", a.Name, "client_secret"), Key: "accounts." + a.Name + ".client_secret",
 		Message: missing("provider "+a.Provider, ""), Hint: "write client_secret: ${env:NAME}",
-	})
+	}
 }
 
-// warnOfLogin says of an account that nobody can log in to it.
-func (r *report) warnOfLogin(a config.Account, provider sdk.Description) {
-	if !provider.Authorizer || a.RedirectURL != "" {
-		return
-	}
-	r.Warnings = append(r.Warnings, finding{
-		File: r.Config, Line: r.where().of("accounts", a.Name), Key: "accounts." + a.Name + ".redirect_url",
+// withoutRedirect says of an account that nobody can log in to it.
+func withoutRedirect(a config.Account, lines *keyLines) finding {
+	return finding{
+		File: lines.file, Line: lines.of("accounts", a.Name), Key: "accounts." + a.Name + ".redirect_url",
 		Message: `is missing: "tokenkeeper login ` + a.Name + `" needs it`,
 		Hint:    "write the redirect address that is registered for the app at the broker",
-	})
+	}
 }
 
 // warnOfScript says what a checksum at key does not say of a script.

@@ -254,5 +254,5 @@ func TestSinkVerbsAsJSON(t *testing.T) {
 // Who only observes has opened no sink: that says nothing of the configuration.
 func TestSinksOfWhoOnlyObserves(t *testing.T) {
 	socket, _, _ := serve(t, &fake{status: sampleStatus, observes: true})
-	command(t, "", "sinks", "--socket", socket).says(t, exitOK, "no sink is opened, as this supervisor only observes; those of the configuration\n  are shown by: tokenkeeper check\n")
+	command(t, "", "sinks", "--socket", socket).says(t, exitOK, "no sink is opened, as this supervisor only observes; those of the configuration are shown by: tokenkeeper check\n")
 }

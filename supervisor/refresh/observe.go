@@ -3,6 +3,8 @@ package refresh
 import (
 	"context"
 	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 )
 
 // This file is the loop of a Keeper that only observes. No process serves through it, so
@@ -84,11 +86,11 @@ func (a observed) shared(ctx context.Context, first bool) error {
 		return err
 	}
 	defer l.release()
-	before, _ := a.share.Lacks(a.rec())
+	before, _ := sharing.Lacks(a.share, a.rec())
 	if _, err := (sharer{l}).adopt(ctx); err != nil { // what a person is asked stands in the status
 		a.Log().Debug("nothing was taken from the shared file", "error", err)
 	}
-	if lacks, _ := a.share.Lacks(a.rec()); lacks != "" && lacks != before {
+	if lacks, _ := sharing.Lacks(a.share, a.rec()); lacks != "" && lacks != before {
 		a.Log().Warn(lacks+"; this supervisor only observes, and leaves it as it is", "path", a.cfg.SharedPath)
 	}
 	a.keeper.mu.Lock()

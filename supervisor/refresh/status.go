@@ -9,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -144,7 +145,7 @@ func (a view) status() (s Status) {
 	}
 	if a.keeper.cfg.Observes {
 		var unseen bool
-		s.WouldFirst, unseen = a.share.Lacks(s.Record)
+		s.WouldFirst, unseen = sharing.Lacks(a.share, s.Record)
 		s.Would = a.would(s, unseen && s.Record.Token.Valid(now))
 	}
 	if s.Waiting == promise.Asked {

@@ -44,7 +44,11 @@ type Sight struct {
 // another way. The error is [ErrUnseen] if nobody knows what is in the file.
 func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by advice.Token) (Sight, error) {
 	d, err := read(ctx, s.file, canMend(rec))
-	s.lack(err)
+	s.mu.Lock()
+	if s.lacks = err; s.locked { // it is put right, or told otherwise
+		s.lacks = nil
+	}
+	s.mu.Unlock()
 	switch {
 	case holdsNothing(err):
 		if seen, unknown := (remainder{s}).judge(d, compare, by); unknown {
@@ -79,20 +83,9 @@ func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by 
 	return seen, nil
 }
 
-// lack notes why nothing is read from the file. With the lock it is put right, or told
-// otherwise.
-func (s *Share) lack(why error) {
-	if s.locked {
-		why = nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lacks = why
-}
-
-// Lacks is what is wrong with the file, by the last look at it without its lock, and what
-// would become of it with that; "": nothing. unseen: nobody knows what is in it.
-func (s *Share) Lacks(rec store.Record) (text string, unseen bool) {
+// Lacks is what is wrong with the file of s, by the last look at it without its lock, and
+// what would become of it with that; "": nothing. unseen: nobody knows what is in it.
+func Lacks(s *Share, rec store.Record) (text string, unseen bool) {
 	if s == nil {
 		return "", false
 	}
