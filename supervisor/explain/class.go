@@ -108,7 +108,7 @@ func attemptClass(l history.Line) class {
 		c.key, c.one, c.todo = "refused", "was refused (invalid_grant)", logIn
 	case l.Kind == string(sdk.KindInvalidClient):
 		c.key, c.one = "client_refused", "was refused because of the client (invalid_client)"
-		c.todo = "Correct client_id and client_secret in the configuration, then run: tokenkeeper reload"
+		c.weight, c.todo = 6, "Correct client_id and client_secret in the configuration, then run: tokenkeeper reload"
 	case l.Kind == string(sdk.KindRateLimited):
 		c.key, c.one = "rate_limited", "was told to ask for fewer requests"
 		c.todo = "It is asked again when the broker allows it; look what else asks with the same client."

@@ -90,7 +90,7 @@ func tell(lines []history.Line, q Question, at time.Time) *story {
 	account := q.Account
 	s := &story{account: account, at: at, lines: lines, ended: map[uint64]time.Time{}, sinks: map[string]*had{}}
 	for _, l := range lines {
-		if s.from.IsZero() && !l.Again {
+		if s.from.IsZero() && !l.Again && !l.Time.After(q.Now) { // a line of a clock that was ahead tells nothing of then
 			s.from = l.Time
 		}
 		if l.Account == account && l.Provider != "" {
