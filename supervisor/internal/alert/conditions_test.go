@@ -212,6 +212,12 @@ func TestConditions(t *testing.T) {
 		{"a sink lags", account(func(a *Account) {
 			a.Outage = Outage{Planned: 5 * time.Minute, Short: time.Hour, Sink: "bot", Behind: true}
 		}), "outage_budget:main", On, "its consumers have no token that is valid, and at least 5m is planned; sink bot lacks the newest one; see why with: tokenkeeper sinks"},
+		{"they have little, and a token has just come", account(func(a *Account) {
+			a.StoredAt, a.Outage = noon.Add(-29*time.Second), Outage{Planned: 5 * time.Minute, Short: time.Hour, Sink: "bot", Behind: true}
+		}), "outage_budget:main", Unknown, ""},
+		{"they have little, and a token should have arrived", account(func(a *Account) {
+			a.StoredAt, a.Outage = noon.Add(-30*time.Second), Outage{Planned: 5 * time.Minute, Short: time.Hour, Sink: "bot", Behind: true}
+		}), "outage_budget:main", On, "sink bot lacks the newest one"},
 		{"they have little, and the refreshes fail", account(func(a *Account) { a.Outage, a.Failures = Outage{Short: time.Hour}, 3 }), "outage_budget:main", Unknown, ""},
 		{"they have little, and it needs a login", account(func(a *Account) { a.Outage, a.NeedsLogin = Outage{Short: time.Hour}, true }), "outage_budget:main", Unknown, ""},
 		{"no session to keep of which nothing was heard", account(func(a *Account) {}), "session_unheard:main", Off, "not watched any more"},

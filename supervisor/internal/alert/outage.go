@@ -17,6 +17,7 @@ func (o Outage) budget(a *Account, now time.Time) Condition {
 	case o.Well:
 		return c.off("")
 	case a.MaxFailures > 0 && a.Failures >= a.MaxFailures, a.Failures > 0 && a.excused(now):
+	case o.Behind && now.Sub(a.StoredAt).Abs() < underWay: // the first one after an outage, perhaps
 	case o.Short >= outagePatience:
 		return c.on("", fmt.Sprintf("account %s: %s, and at least %s is planned%s", a.Name, o.rest(), moment.Span(o.Planned), o.behind()), o.todo(a.Name))
 	}

@@ -233,6 +233,8 @@ const (
 	// outagePatience is for how long consumers may have a token for less time than planned:
 	// after a sleep of the machine, and while a few tries fail.
 	outagePatience = 90 * time.Second
+	// underWay is for how long a token that has just come may be on its way to the sinks.
+	underWay = 30 * time.Second
 	// awayPatience is how long a consumer that has come may stay away: longer than a
 	// weekend on which it is not needed, and than what it holds lives.
 	awayPatience = 72 * time.Hour
