@@ -155,7 +155,7 @@ func (e *configured) client() (*control.Client, error) {
 	}
 	cfg, err := socketOf(path, e.asker())
 	if err != nil {
-		return nil, &exitError{exitUsage, fmt.Errorf("the configuration does not tell the control socket; name it with --socket:\n%w", err)}
+		return nil, &exitError{exitUsage, fmt.Errorf("%w\nuntil that is mended the control socket is not known: name it with --socket", err)}
 	}
 	return e.reached(cfg)
 }

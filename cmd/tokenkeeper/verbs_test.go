@@ -83,7 +83,7 @@ func TestUsageErrors(t *testing.T) {
 		{"completion tcsh", `there is no completion for "tcsh"; there is for: bash, fish, powershell, zsh`},
 		{"completion", "SHELL is missing: tokenkeeper completion SHELL; SHELL is one of: bash, fish, powershell, zsh"},
 		{"status --nope", `unknown flag: --nope; see "tokenkeeper status --help"`},
-		{"status -c /nonexistent/tk.yaml", "the configuration does not tell the control socket; name it with --socket"},
+		{"status -c /nonexistent/tk.yaml", "stat /nonexistent/tk.yaml: no such file or directory\nuntil that is mended the control socket is not known: name it with --socket"},
 	} {
 		command(t, "", strings.Fields(tt.args)...).says(t, exitUsage, "", "tokenkeeper: "+tt.want)
 	}
