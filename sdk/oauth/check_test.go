@@ -26,13 +26,13 @@ func TestCheck(t *testing.T) {
 	var elsewhere, asked atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
 	defer other.Close()
-	var answers http.HandlerFunc
+	var answers atomic.Pointer[http.HandlerFunc]
 	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		if r.Method != http.MethodGet || r.Header.Get("Authorization") != "Bearer "+canaryAccess || r.ContentLength != 0 {
 			t.Errorf("asked %s %s, with a body of %d", r.Method, r.Header.Get("Authorization"), r.ContentLength)
 		}
-		answers(w, r)
+		(*answers.Load())(w, r)
 	}))
 	defer broker.Close()
 	says := func(status int, body string, header ...string) http.HandlerFunc {
@@ -63,7 +63,7 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			asked.Store(0)
-			answers = tt.answers
+			answers.Store(&tt.answers)
 			err := (&Client{}).Check(t.Context(), broker.URL+"/accounts", checkOf(map[string]string{SettingProxy: noProxy}))
 			switch {
 			case tt.kind == "" && err != nil:
