@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,9 +239,11 @@ func TestOtherSecretsAfterADeath(t *testing.T) {
 				w := newSecretsAt(t, brokersim.Config{Dialect: brokersim.Saxo}, false, false)
 				_ = w.gen.end()
 				lives := w.provider.(says)
-				w.provider = diesAnswered{lives, func() { w.gen.kill() }}
+				var mortal atomic.Pointer[generation]
+				w.provider = diesAnswered{lives, func() { mortal.Load().kill() }}
 				w.restart()
 				w.gen = w.start()
+				mortal.Store(w.gen)
 				time.Sleep(16 * time.Minute)
 				_ = w.gen.died()
 				w.posted("as it dies", 1)
