@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +18,7 @@ const maxSocketPath = 107
 type folders struct {
 	dir    string            // absolute; of the YAML
 	cwd    string            // of the environment and of flags
-	real   map[string]string // names without symbolic links
+	known  map[string]folder // by dir
 	mounts *mounts.Asker
 }
 
@@ -32,7 +34,7 @@ func newFolders(dir, path string, asker *mounts.Asker) (*folders, error) {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(cwd, dir)
 	}
-	return &folders{dir: dir, cwd: cwd, real: map[string]string{}, mounts: asker}, nil
+	return &folders{dir: dir, cwd: cwd, known: map[string]folder{}, mounts: asker}, nil
 }
 
 // base is the folder that a relative path is relative to, if it stands at at.
@@ -83,27 +85,57 @@ func (f *folders) pluginsDir() string {
 	return "/usr/local/lib/tokenkeeper/plugins"
 }
 
+// folder is one that files lie in.
+type folder struct {
+	// real is its name without symbolic links.
+	real string
+	// links are the symbolic links in it, if it could be read; nil: it could not.
+	links map[string]bool
+}
+
 // canonical is the name that a file has without symbolic links, as far as it
 // exists and can be looked at.
 func (f *folders) canonical(path string) string {
-	if f.mounts.Ask(path) != nil {
-		return path
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			return real
-		}
-	}
-	dir := filepath.Dir(path)
-	real, known := f.real[dir]
+	dir, name := filepath.Dir(path), filepath.Base(path)
+	in, known := f.known[dir]
 	if !known {
-		var err error
-		if real, err = filepath.EvalSymlinks(dir); err != nil {
-			real = dir
-		}
-		f.real[dir] = real
+		in = f.look(dir)
+		f.known[dir] = in
 	}
-	return filepath.Join(real, filepath.Base(path))
+	if in.links == nil || in.links[name] {
+		if f.mounts.Ask(path) != nil {
+			return path
+		}
+		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
+			if real, err := filepath.EvalSymlinks(path); err == nil {
+				return real
+			}
+		}
+	}
+	return filepath.Join(in.real, name)
+}
+
+// look reads a folder once for all the files in it, instead of looking at each.
+func (f *folders) look(dir string) folder {
+	in := folder{real: dir}
+	if f.mounts.Ask(dir) != nil {
+		return in
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		in.real = real
+	}
+	switch entries, err := os.ReadDir(dir); {
+	case err == nil:
+		in.links = map[string]bool{}
+		for _, e := range entries {
+			if e.Type()&os.ModeSymlink != 0 {
+				in.links[e.Name()] = true
+			}
+		}
+	case errors.Is(err, fs.ErrNotExist):
+		in.links = map[string]bool{}
+	}
+	return in
 }
 
 // liesIn says whether path is dir or lies in it. Both are absolute and clean.
