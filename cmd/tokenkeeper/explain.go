@@ -53,6 +53,7 @@ func (e explainVerb) explain(account, text string) error {
 	if err != nil {
 		return err
 	}
+	q.Cut = past.Cut
 	if c, err := e.client(); err == nil {
 		q.Answers = answers(c.Socket())
 		q.Silent = !q.Answers

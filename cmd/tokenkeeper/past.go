@@ -28,6 +28,9 @@ func (e *configured) past() (history.Past, error) {
 	case guessed && len(past.Lines) == 0:
 		return past, usageErrorf("there is no history in %s, beside the control socket: name the configuration with -c, which tells the state directory", dir)
 	}
+	for _, err := range past.Unread {
+		e.warn("a part of what happened is missing here: %v", err)
+	}
 	return past, nil
 }
 

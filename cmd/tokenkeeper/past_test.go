@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -146,6 +148,27 @@ func TestPastIsHarmless(t *testing.T) {
 			t.Errorf("%s: %q", args[0], got.stdout+got.stderr)
 		}
 	}
+}
+
+// What stands in the place of a part of the history costs that part, and one line says what to do.
+func TestPartOfThePastThatIsNoFile(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	remember(t, w.state, pastEvents()...)
+	pipe := filepath.Join(w.state, "history.before")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	missing := "tokenkeeper: warning: a part of what happened is missing here: " + pipe + " is a named pipe and no history: move it away, and the history goes on by itself\n"
+	for _, args := range [][]string{{"events", "--since", "2h", "--no-follow"}, {"logs", "--since", "2h"}, {"explain", "schwab-main", "--at", "20m"}} {
+		got := command(t, "", append(args, "-c", w.config)...)
+		if got.code != exitOK || inOneLine(got.stderr) != inOneLine(missing) || !strings.Contains(got.stdout, "13:20:00") {
+			t.Errorf("%s: %+v", args[0], got)
+		}
+	}
+	if err := os.Rename(filepath.Join(w.state, "history"), filepath.Join(w.dir, "aside")); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "", "explain", "schwab-main", "-c", w.config).says(t, exitFailure, "", "tokenkeeper: the history can't be read: "+pipe+" is a named pipe")
 }
 
 func TestBefore(t *testing.T) {

@@ -16,6 +16,8 @@ type Question struct {
 	At, Now time.Time
 	// Silent: no supervisor answers now; Answers: one does. Neither: that is not known.
 	Silent, Answers bool
+	// Cut: the newest part of the history can't be read.
+	Cut bool
 }
 
 // Verdict is whether there was a valid token.

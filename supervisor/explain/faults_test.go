@@ -94,6 +94,8 @@ type fault struct {
 	at      string // "": 02:30
 	now     string // "": 02:30
 	answers bool   // a supervisor does, when it is asked
+	silent  bool   // none does
+	cut     bool   // the newest part can't be read
 	verdict Verdict
 	words   []string
 	// never must not be said.
@@ -233,6 +235,8 @@ func faults() []fault {
 		{name: "what was lost may be the next token", lines: join(usual(),
 			other("02:10", event.Event{Type: history.Lost, Message: "events that could not be written to the history: 12"})), answers: true, verdict: Unknown,
 			words: []string{"is not known: version 41", "At 02:10:00: events that could not be written to the history: 12.", "tokenkeeper status main"}},
+		{name: "what came then can't be read", lines: usual(), cut: true, silent: true, verdict: Unknown,
+			words: []string{"is not known: version 41", "At 01:30:00: what the history tells after that can't be read.", "Start it: tokenkeeper run"}, never: []string{"has ended without a word", "No supervisor"}},
 		{name: "some was lost, and the next token did not come all the same", lines: join(usual(),
 			other("02:10", event.Event{Type: history.Lost, Message: "events that could not be written to the history: 12"}),
 			failures("02:12", 3, "transient", "broker.example answered HTTP 503")), verdict: None,
@@ -364,7 +368,7 @@ func TestFaults(t *testing.T) {
 			if now == "" {
 				now = "02:30"
 			}
-			got := Explain(f.lines, Question{Account: "main", At: clock(at), Now: clock(now), Answers: f.answers})
+			got := Explain(f.lines, Question{Account: "main", At: clock(at), Now: clock(now), Answers: f.answers, Silent: f.silent, Cut: f.cut})
 			said := strings.Join(got.Sentences, "\n")
 			if got.Verdict != f.verdict {
 				t.Errorf("the verdict is %s, not %s", got.Verdict, f.verdict)

@@ -51,6 +51,14 @@ func (s *story) mayBeLost() bool {
 		s.held == nil && s.paused == nil && s.parked == nil && s.missing() == nil
 }
 
+// cut notes that what came after the last line can't be read.
+func (s *story) cut(q Question) {
+	if n := len(s.lines); q.Cut && n > 0 && !s.at.Before(s.lines[n-1].Time) {
+		after := s.lines[n-1].Time.Add(time.Nanosecond)
+		s.lost = append(s.lost, history.Line{Event: event.Event{Time: after, Type: history.Lost, Message: "what the history tells after that can't be read"}})
+	}
+}
+
 // isLeftBy says whether an alert lasts for others alone: one account is all that it has, or
 // it names those for which it is over.
 func (s *story) isLeftBy(l history.Line) bool {

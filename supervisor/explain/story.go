@@ -106,6 +106,7 @@ func tell(lines []history.Line, q Question, at time.Time) *story {
 			s.lost = append(s.lost, l)
 		}
 	}
+	s.cut(q)
 	s.sleeps()
 	return s
 }
@@ -129,7 +130,7 @@ func gapsOf(lines []history.Line, q Question) (gaps []gap) {
 		}
 		last = l.Time
 	}
-	if !last.IsZero() && (!running && !q.Answers || q.Silent) {
+	if !last.IsZero() && !q.Cut && (!running && !q.Answers || q.Silent) {
 		gaps = append(gaps, gap{from: last, sudden: running})
 	}
 	return gaps

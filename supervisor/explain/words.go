@@ -311,7 +311,9 @@ func (w words) behind(d Delivery) string {
 func (w words) todo(now *story) string {
 	groups, verdict := slices.DeleteFunc(now.grouped(), isOver), now.verdict()
 	put := strings.NewReplacer("ACCOUNT", w.q.Account, "PROVIDER", now.provider).Replace
-	if n := len(now.gaps); n > 0 && now.gaps[n-1].to.IsZero() && !now.isUnconfigured() { // of one that there is not, a start brings nothing
+	n := len(now.gaps)
+	stopped := n > 0 && now.gaps[n-1].to.IsZero() || w.q.Cut && w.q.Silent
+	if stopped && !now.isUnconfigured() { // of one that there is not, a start brings nothing
 		return notRunning.todo
 	}
 	const person = 6 // the weight up to which nothing gets better by itself

@@ -81,18 +81,46 @@ func (r ring) open() (*os.File, int64, error) {
 	if err := r.isOurs(); err != nil {
 		return nil, 0, err
 	}
-	f, err := os.OpenFile(r.path(fileName), os.O_RDWR|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	f, info, err := openFile(r.path(fileName), os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return nil, 0, err
 	}
+	return f, info.Size(), nil
+}
+
+// openFile opens a file of the ring, and waits for nobody: what else stands in its place, as a
+// named pipe, is refused, and by the error a person knows what to do.
+func openFile(path string, how int) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, how|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, nil, noHistory(path, err)
+	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file", f.Name())
+		err = noHistory(path, fmt.Errorf("%s is no file", path))
 	}
 	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
+		return nil, nil, errors.Join(err, f.Close())
 	}
-	return f, info.Size(), nil
+	return f, info, nil
+}
+
+// noHistory says of what is no file what stands there, and of a file err.
+func noHistory(path string, err error) error {
+	info, lerr := os.Lstat(path)
+	if lerr != nil || info.Mode().IsRegular() {
+		return err
+	}
+	is := "something else than a file"
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		is = "a folder"
+	case mode&fs.ModeNamedPipe != 0:
+		is = "a named pipe"
+	case mode&fs.ModeSymlink != 0:
+		is = "a link"
+	}
+	return fmt.Errorf("%s is %s and no history: move it away, and the history goes on by itself", path, is)
 }
 
 // isOurs refuses a directory that somebody has put in the place of ours since the start: a
@@ -120,17 +148,36 @@ func torn(f *os.File, size int64) bool {
 }
 
 // turn puts the file that is full in the place of the one before, and begins another with
-// what has to be known of it.
+// what has to be known of it. Where it can't take that place, as a folder stands there, its
+// newest half stays in the one file that there is.
 func (r ring) turn() error {
-	text, _, err := r.readNewest(fileName)
-	if err == nil {
-		err = os.Rename(r.path(fileName), r.path(beforeName))
+	full := r.read(fileName)
+	if full.err != nil {
+		return full.err
 	}
+	var stays []byte
+	gone := full.text
+	if os.Rename(r.path(fileName), r.path(beforeName)) != nil {
+		half := len(gone) / 2
+		half += bytes.IndexByte(gone[half:], '\n') + 1
+		gone, stays = gone[:half], gone[half:]
+	}
+	f, size, err := r.open()
 	if err != nil {
 		return err
 	}
-	var begin []byte
-	known := lasting(parse(text))
+	if size > 0 {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.Write(append(r.begin(gone), stays...))
+	}
+	return errors.Join(err, f.Close())
+}
+
+// begin is what has to be known of lines that will be gone, as lines.
+func (r ring) begin(gone []byte) (begin []byte) {
+	known := lasting(parse(gone))
 	for n := len(known) - 1; n >= 0; n-- {
 		line, err := known[n].marshal()
 		if err != nil || int64(len(begin)+len(line)) > r.half/4 {
@@ -138,71 +185,70 @@ func (r ring) turn() error {
 		}
 		begin = append(line, begin...)
 	}
-	f, _, err := r.open()
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(begin)
-	return errors.Join(err, f.Close())
+	return begin
 }
 
 // Past is what the ring holds.
 type Past struct {
 	Lines []Line
+	// Unread are why a part of it can't be read, and what to do. Cut: that is the newest part.
+	Unread []error
+	Cut    bool
 }
 
 // Read reads the ring of a state directory, whether a supervisor runs or not. None at all is
-// no error: there has been no supervisor yet.
+// no error: there has been no supervisor yet. It fails if nothing of it can be read.
 func Read(stateDir string) (Past, error) {
 	r := ring{stateDir, DefaultSize / 2}
 	const tries = 3
-	for n := range tries {
-		before, after, turned, err := r.read()
+	var before, after part
+	for range tries {
+		after = r.read(fileName)
+		before = r.read(beforeName)
+		if after.info == nil || before.info == nil || !os.SameFile(after.info, before.info) { // otherwise it has turned meanwhile
+			break
+		}
+		after = part{}
+	}
+	switch failed := errors.Join(after.err, before.err); {
+	case failed == nil:
+	case after.info == nil && before.info == nil:
+		return Past{}, failed
+	}
+	past := Past{Lines: parse(before.text), Cut: after.err != nil}
+	for _, err := range []error{before.err, after.err} {
 		if err != nil {
-			return Past{}, err
+			past.Unread = append(past.Unread, err)
 		}
-		if turned && n < tries-1 { // while it was read
-			continue
-		}
-		lines := parse(before)
-		repeated := len(lines) > 0
-		for _, l := range parse(after) {
-			if !l.Again || !repeated {
-				lines = append(lines, l)
-			}
-		}
-		return Past{lines}, nil
 	}
-	return Past{}, nil
+	repeated := len(past.Lines) > 0
+	for _, l := range parse(after.text) {
+		if !l.Again || !repeated {
+			past.Lines = append(past.Lines, l)
+		}
+	}
+	return past, nil
 }
 
-// read reads both files; turned says that they are one and the same by now.
-func (r ring) read() (before, after []byte, turned bool, err error) {
-	after, is, err := r.readNewest(fileName)
-	if err != nil {
-		return nil, nil, false, err
-	}
-	before, was, err := r.readNewest(beforeName)
-	return before, after, is != nil && was != nil && os.SameFile(is, was), err
+// part is one of the files as it was read; info is nil if it was not, or is not there.
+type part struct {
+	text []byte
+	info fs.FileInfo
+	err  error
 }
 
-// readNewest is what a file holds; nothing if it is not there. Of one that is larger than
-// we make it, it is the end.
-func (r ring) readNewest(name string) ([]byte, fs.FileInfo, error) {
-	f, err := os.OpenFile(r.path(name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// read is what a file holds. Of one that is larger than we make it, it is the end.
+func (r ring) read(name string) part {
+	f, info, err := openFile(r.path(name), os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return part{}
 	} else if err != nil {
-		return nil, nil, err
+		return part{err: err}
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no file", f.Name())
-	}
 	text, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-r.half), r.half))
-	return text, info, err
+	if err != nil {
+		return part{err: err}
+	}
+	return part{text, info, nil}
 }
