@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -187,7 +188,8 @@ func (e pausing) every(ctx context.Context, c *control.Client) ([]control.PauseA
 func (e pausing) stored(ctx context.Context, cfg *config.Config, accounts []string) ([]control.PauseAnswer, error) {
 	req := e.req
 	req.By = event.Caller{UID: uint32(os.Geteuid()), PID: int32(os.Getpid())}
-	req.By.Program, _ = os.Executable()
+	program, _ := os.Executable()
+	req.By.Program = strings.Trim(fmt.Sprintf("%q", program), `"`) // as a supervisor notes it
 	return backend.PauseStored(ctx, cfg, accounts, req, e.now())
 }
 

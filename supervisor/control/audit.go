@@ -20,9 +20,19 @@ func (s *Server) audit(r *http.Request, act string) {
 	force, _ := flag(r, "force") // what is neither true nor false is refused
 	s.events.Publish(slog.LevelInfo, event.Event{
 		Type: event.Audit, Message: "the control API is asked for " + act,
-		Account: r.PathValue("account"), Sink: r.PathValue("sink"), Provider: r.PathValue("provider"),
+		Account: quoted(r.PathValue("account")), Sink: quoted(r.PathValue("sink")), Provider: quoted(r.PathValue("provider")),
 		Act: &event.Act{Name: act, Force: force, Caller: caller(r)},
 	})
+}
+
+// quoted is a name as somebody gives it, who may give any: what no terminal obeys, and no
+// more than a name is long.
+func quoted(name string) string {
+	const most = 100
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	return strings.Trim(fmt.Sprintf("%q", name), `"`)
 }
 
 // caller is who calls.
@@ -40,5 +50,5 @@ func program(pid int32) string {
 		b, _ := os.ReadFile(filepath.Join(dir, "comm"))
 		name = strings.TrimSuffix(string(b), "\n")
 	}
-	return strings.Trim(fmt.Sprintf("%q", name), `"`)
+	return strings.Trim(fmt.Sprintf("%q", name), `"`) // a path may be longer than a name
 }

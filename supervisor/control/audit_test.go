@@ -50,6 +50,23 @@ func TestActsAreAudited(t *testing.T) {
 	}
 }
 
+// A name that somebody makes up reaches no terminal as he gives it, and has no more room than one.
+func TestNamesInActsAreQuoted(t *testing.T) {
+	socket, bus, stop := serve(t, &backend{})
+	acts := bus.SubscribeAudited(10)
+	c := control.NewClient(socket)
+	_, _ = c.Refresh(t.Context(), "a\x1b[31m\u202e\n\"b\u009b", true)
+	_, _ = c.TestSink(t.Context(), strings.Repeat("a", 5000)+"\x07")
+	c.Close()
+	stop()
+	if e := <-acts.C; e.Account != `a\x1b[31m\u202e\n\"b\u009b` {
+		t.Errorf("the account is %s", e.Account)
+	}
+	if e := <-acts.C; e.Sink != strings.Repeat("a", 100)+"…" {
+		t.Errorf("the sink is %s", e.Sink)
+	}
+}
+
 // A stream that did not ask for the acts has none and no gap because of them:
 // its reader, who may fetch a token at each event and at each gap, would never
 // come to rest.
