@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
 )
 
@@ -32,6 +33,16 @@ func (e *configured) past() (history.Past, error) {
 		e.warn("a part of what happened is missing here: %v", err)
 	}
 	return past, nil
+}
+
+// noteAside has the history tell what was done without a supervisor. Nothing depends on it.
+func (e *configured) noteAside(stateDir string, done []event.Event) {
+	if len(done) == 0 {
+		return
+	}
+	if err := history.Aside(stateDir, done...); err != nil {
+		e.warn("it is done, and the history does not tell it: %v", err)
+	}
 }
 
 // stateDir is where its state is; guessed: only its socket was named, which is in there

@@ -171,6 +171,35 @@ func TestPartOfThePastThatIsNoFile(t *testing.T) {
 	command(t, "", "explain", "schwab-main", "-c", w.config).says(t, exitFailure, "", "tokenkeeper: the history can't be read: "+pipe+" is a named pipe")
 }
 
+// A pause and its end without a supervisor are in the history, and explain names them.
+func TestPauseWithoutASupervisorIsToldLater(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	remember(t, w.state, pastEvents()...)
+	explained := func() string { return command(t, "", "explain", "schwab-main", "-c", w.config).stdout }
+	if got := command(t, "", "pause", "schwab-main", "--reason", "the broker moves", "-c", w.config); got.code != exitOK || got.stderr != "" {
+		t.Errorf("pause: %+v", got)
+	}
+	if said := explained(); !strings.Contains(said, "No supervisor has been running since 14:19:00") || !strings.Contains(said, "(the broker moves)") ||
+		!strings.HasSuffix(said, "It is paused then, too: tokenkeeper resume schwab-main\n") {
+		t.Errorf("explained:\n%s", said)
+	}
+	if got := command(t, "", "resume", "schwab-main", "-c", w.config); got.code != exitOK || got.stderr != "" {
+		t.Errorf("resume: %+v", got)
+	}
+	got := command(t, "", "logs", "-c", w.config)
+	for _, want := range []string{
+		"14:20:00  paused             schwab-main  paused since 2026-09-14 14:20 UTC by user ", "(the broker moves)",
+		"14:20:00  resumed            schwab-main  resumed by user ", "; no supervisor was running\n",
+	} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, got.stdout)
+		}
+	}
+	if said := explained(); strings.Contains(said, "tokenkeeper resume") {
+		t.Errorf("explained after that:\n%s", said)
+	}
+}
+
 func TestBefore(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	at := time.Date(2026, 11, 30, 9, 30, 0, 0, zone)

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 func newPauseCommand(e *env) *cobra.Command {
@@ -190,8 +191,20 @@ func (e pausing) stored(ctx context.Context, cfg *config.Config, accounts []stri
 	req.By = event.Caller{UID: uint32(os.Geteuid()), PID: int32(os.Getpid())}
 	program, _ := os.Executable()
 	req.By.Program = strings.Trim(fmt.Sprintf("%q", program), `"`) // as a supervisor notes it
-	return backend.PauseStored(ctx, cfg, accounts, req, e.now())
+	all, err := backend.PauseStored(ctx, cfg, accounts, req, e.now())
+	var done []event.Event
+	for _, p := range all {
+		done = append(done, event.Event{
+			Time: e.now(), Type: event.Paused, Account: p.Account, Provider: cfg.Accounts[p.Account].Provider,
+			Message: refresh.PausedText(p.Account, p.Pause) + "; " + unsupervisedText,
+		})
+	}
+	e.noteAside(cfg.StateDir, done)
+	return all, err
 }
+
+// unsupervisedText ends what the history tells of what was done without a supervisor.
+const unsupervisedText = "no supervisor was running"
 
 func (pausing) document(all []control.PauseAnswer) any {
 	return control.PauseAnswers{Accounts: append([]control.PauseAnswer{}, all...)}
@@ -235,8 +248,19 @@ func (resuming) every(ctx context.Context, c *control.Client) ([]control.ResumeA
 	return got.Accounts, err
 }
 
-func (resuming) stored(ctx context.Context, cfg *config.Config, accounts []string) ([]control.ResumeAnswer, error) {
-	return backend.ResumeStored(ctx, cfg, accounts)
+func (e resuming) stored(ctx context.Context, cfg *config.Config, accounts []string) ([]control.ResumeAnswer, error) {
+	all, err := backend.ResumeStored(ctx, cfg, accounts)
+	var done []event.Event
+	for _, r := range all {
+		if r.Resumed {
+			done = append(done, event.Event{
+				Time: e.now(), Type: event.Resumed, Account: r.Account, Provider: cfg.Accounts[r.Account].Provider,
+				Message: fmt.Sprintf("resumed by user %d; it was %s; %s", os.Geteuid(), refresh.PauseText(*r.Pause), unsupervisedText),
+			})
+		}
+	}
+	e.noteAside(cfg.StateDir, done)
+	return all, err
 }
 
 func (resuming) document(all []control.ResumeAnswer) any {

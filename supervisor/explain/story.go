@@ -115,7 +115,7 @@ func gapsOf(lines []history.Line, q Question) (gaps []gap) {
 	const lastWords = 10 * time.Second // which may come beside the end
 	running, last := true, time.Time{}
 	for _, l := range lines {
-		if l.Again {
+		if l.Again || l.Aside { // which no supervisor wrote then
 			continue
 		}
 		switch {

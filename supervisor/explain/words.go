@@ -314,6 +314,9 @@ func (w words) todo(now *story) string {
 	n := len(now.gaps)
 	stopped := n > 0 && now.gaps[n-1].to.IsZero() || w.q.Cut && w.q.Silent
 	if stopped && !now.isUnconfigured() { // of one that there is not, a start brings nothing
+		if now.paused != nil {
+			return put(notRunning.todo + " It is paused then, too: tokenkeeper resume ACCOUNT")
+		}
 		return notRunning.todo
 	}
 	const person = 6 // the weight up to which nothing gets better by itself

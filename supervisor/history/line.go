@@ -42,6 +42,8 @@ type Line struct {
 	First time.Time `json:"first,omitzero"`
 	// Again: it is repeated from a part of the ring that will be gone.
 	Again bool `json:"again,omitempty"`
+	// Aside: no supervisor was running when a person did it.
+	Aside bool `json:"aside,omitempty"`
 }
 
 // Happened says whether it is something that happened when it was written.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // The ring is two files of half its size: lines are added to one until it is full, which
@@ -186,6 +188,19 @@ func (r ring) begin(gone []byte) (begin []byte) {
 		begin = append(line, begin...)
 	}
 	return begin
+}
+
+// Aside adds what a person has done to a state directory in which no supervisor runs.
+func Aside(stateDir string, done ...event.Event) error {
+	var text []byte
+	for _, e := range done {
+		line, err := Line{Event: e, Aside: true}.marshal()
+		if err != nil {
+			return err
+		}
+		text = append(text, line...)
+	}
+	return ring{stateDir, DefaultSize / 2}.add(text)
 }
 
 // Past is what the ring holds.

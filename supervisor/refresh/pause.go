@@ -41,6 +41,11 @@ func PauseText(p store.Pause) string {
 	return text
 }
 
+// PausedText is how it is told that an account is paused.
+func PausedText(account string, p store.Pause) string {
+	return fmt.Sprintf("%s: nothing is asked of its broker; to go on: tokenkeeper resume %s", PauseText(p), account)
+}
+
 // Pausing is what has come of a word that pauses an account.
 type Pausing struct {
 	// Pause holds from now on. Already: the account was paused before.
@@ -75,7 +80,7 @@ func (p persons) Pause(ctx context.Context, name string, said store.Pause) (Paus
 		resting{a}.steer(acct.Paused{Pause: next})
 		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.Paused, Expiry: a.rec().Token.Expiry(),
-			Message: fmt.Sprintf("%s: nothing is asked of its broker; to go on: tokenkeeper resume %s", PauseText(next), name),
+			Message: PausedText(name, next),
 		})
 	}
 	_, open := a.state().Stage.(acct.Open)
