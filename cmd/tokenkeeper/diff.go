@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +31,8 @@ The supervisor itself reads the file, with the environment that it has. Secrets
 are compared too, also those in other files, and are not shown.
 
 Exit codes: 0 nothing differs, 1 something does, 2 it can't be told, because no
-supervisor answers or a start with the file would fail.`,
+supervisor answers, it runs with another file than that of -c, or a start with
+the file would fail.`,
 		Example: "  tokenkeeper diff || tokenkeeper check",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -38,6 +41,9 @@ supervisor answers or a start with the file would fail.`,
 				return &exitError{exitUsage, err}
 			}
 			defer c.Close()
+			if err := e.isItsFile(cmd.Context(), c); err != nil {
+				return err
+			}
 			d, err := e.sayDifference(cmd.Context(), c)
 			switch {
 			case err != nil:
@@ -50,6 +56,37 @@ supervisor answers or a start with the file would fail.`,
 			return nil
 		},
 	}
+}
+
+// isItsFile refuses to speak of the configuration that the command names, or finds, if the
+// supervisor runs with another file: it reads that one alone.
+func (e *env) isItsFile(ctx context.Context, c *control.Client) error {
+	if e.socket != "" && e.configFile == "" { // whatever it runs with is meant
+		return nil
+	}
+	named, err := e.configPath()
+	if err != nil {
+		return err
+	}
+	s, err := c.Status(ctx)
+	if err != nil || s.Config == "" { // the call that follows says what is wrong
+		return nil
+	}
+	its := s.Config
+	if !filepath.IsAbs(its) {
+		its = filepath.Join(fmt.Sprintf("/proc/%d/cwd", s.PID), its)
+	}
+	one, cantSee := os.Stat(its)
+	other, err := os.Stat(named)
+	switch absolute, _ := filepath.Abs(named); {
+	case absolute == s.Config, cantSee == nil && err == nil && os.SameFile(one, other):
+		return nil
+	case cantSee != nil:
+		e.warn("the supervisor (PID %d) runs with %s, which can't be seen from here: it reads that file, whatever %s says", s.PID, s.Config, named)
+		return nil
+	}
+	return usageErrorf("the supervisor (PID %d) runs with %s, and reads that file alone. What %s would change can't be shown; whether it can be used says: tokenkeeper check -c %[3]s",
+		s.PID, s.Config, named)
 }
 
 // sayDifference shows what the file says otherwise than what runs.

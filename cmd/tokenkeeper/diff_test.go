@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -163,4 +165,33 @@ func TestStatusOfAnAccountThatOnlyTheFileHas(t *testing.T) {
 		t.Errorf("%s", got.stderr)
 	}
 	command(t, "", "status", "saxo-nwe", "--socket", socket).says(t, exitFailure, "", `no account is named "saxo-nwe"`, "has changed since the supervisor")
+}
+
+// Who names another file than the one that runs is not told about that one as if it were his.
+func TestDiffOfAnotherFile(t *testing.T) {
+	dir := t.TempDir()
+	runs, same, other := filepath.Join(dir, "tk.yaml"), filepath.Join(dir, "link.yaml"), filepath.Join(dir, "other.yaml")
+	write(t, runs, "accounts: {}\n")
+	write(t, other, "accounts: {}\n")
+	if err := os.Symlink(runs, same); err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{differs: sampleDifference(), status: func() control.Status {
+		s := sampleStatus()
+		s.Config = runs
+		return s
+	}}
+	socket, _, _ := serve(t, f)
+	for _, args := range [][]string{{"diff"}, {"reload", "--dry-run"}, {"reload"}} {
+		args = append(args, "--socket", socket)
+		if got := command(t, "", append(args, "-c", same)...); got.code == exitUsage || got.stderr != "" {
+			t.Errorf("%v: %+v", args, got)
+		}
+		command(t, "", append(args, "-c", other)...).says(t, exitUsage, "", "tokenkeeper: the supervisor (PID 4242) runs with "+runs+", and reads that file alone",
+			"tokenkeeper check -c "+other)
+	}
+	socket, _, _ = serve(t, &fake{differs: sampleDifference()}) // whose file is nowhere here
+	if got := command(t, "", "reload", "--socket", socket, "-c", other); got.code != exitOK || !strings.Contains(got.stderr, "can't be seen from here: it reads that file, whatever "+other+" says") {
+		t.Errorf("%+v", got)
+	}
 }

@@ -37,6 +37,9 @@ take an account away, or half of the sinks.`,
 				return err
 			}
 			defer c.Close()
+			if err := e.isItsFile(cmd.Context(), c); err != nil {
+				return err
+			}
 			if dry {
 				d, err := e.sayDifference(cmd.Context(), c)
 				if err == nil && len(d.Problems) > 0 {
