@@ -2,8 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"fmt"
-	"os"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -27,14 +25,14 @@ type observation struct {
 	stateDir, fallback string
 	// own is what its processes have in the place of a state directory, for their sockets
 	// and for spools in which nothing ever is. It ends with this process.
-	own string
+	own ownFolder
 }
 
 // observe begins an observation by a configuration.
 func observe(cfg *config.Config) (*observation, error) {
-	own, err := os.MkdirTemp("", "tokenkeeper-observe-")
+	own, err := newOwnFolder()
 	if err != nil {
-		return nil, fmt.Errorf("no folder can be made for the sockets of the processes: %w; set TMPDIR to one that is writable", err)
+		return nil, err
 	}
 	return &observation{stateDir: cfg.StateDir, fallback: cfg.FallbackDir, own: own}, nil
 }
@@ -57,7 +55,7 @@ func (w *observation) options(o Options) Options {
 // of is a configuration as far as it is observed by.
 func (w *observation) of(cfg *config.Config) *config.Config {
 	seen := *cfg
-	seen.StateDir, seen.FallbackDir = w.own, ""
+	seen.StateDir, seen.FallbackDir = w.own.path, ""
 	seen.Sinks, seen.Heartbeat = map[string]config.Sink{}, nil
 	return &seen
 }

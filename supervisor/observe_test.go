@@ -127,7 +127,7 @@ func TestObserving(t *testing.T) {
 		if !strings.Contains(w.log.String(), `level=WARN msg="tokenkeeper only observes: no token is refreshed`) {
 			t.Error("the log does not say so")
 		}
-		own := w.Supervisor.observed.own
+		own := w.Supervisor.observed.own.path
 		w.end()
 		if _, err := os.Stat(own); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", own, err)

@@ -164,7 +164,7 @@ func (s *Supervisor) Close() error {
 		errs = append(errs, s.dir.Close())
 	}
 	if s.observed != nil {
-		errs = append(errs, os.RemoveAll(s.observed.own))
+		errs = append(errs, s.observed.own.remove())
 	}
 	return errors.Join(errs...)
 }

@@ -117,6 +117,7 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string, observ
 	if !observe {
 		keepStacks(cfg.StateDir, log)
 	}
+	go supervisor.RemoveLeftFolders() // a disk that hangs holds up nothing
 	heeding, stopHeeding := context.WithCancel(context.WithoutCancel(ctx))
 	var signals sync.WaitGroup
 	signals.Go(func() { heed(heeding, heard, s.Reload, log) })
