@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/doctor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
@@ -40,6 +42,9 @@ Exit codes: 0 all is well, 1 somebody should look, 2 there is a fault.`,
 			if err != nil {
 				return err
 			}
+			if err := (visit{e, path}).isOfSocket(cmd.Context()); err != nil {
+				return err
+			}
 			s, err := visit{e, path}.setUp(cmd.Context())
 			if err != nil {
 				return err
@@ -64,6 +69,37 @@ Exit codes: 0 all is well, 1 somebody should look, 2 there is a fault.`,
 type visit struct {
 	*env
 	path string
+}
+
+// isOfSocket refuses to examine what the configuration sets up by --socket of another
+// supervisor: of the one that runs it would be said that its socket is gone.
+func (v visit) isOfSocket(ctx context.Context) error {
+	if v.socket == "" {
+		return nil
+	}
+	cfg, err := socketOf(v.path, v.asker())
+	if err != nil {
+		return nil // what is wrong with it is among what is found
+	}
+	stateOf := func(c *control.Client) control.Status {
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		s, _ := c.Status(ctx)
+		return s
+	}
+	if s := stateOf(control.NewClient(v.socket)); s.StateDir != "" {
+		if s.StateDir == cfg.StateDir {
+			return nil
+		}
+		return usageErrorf("--socket %s is that of another supervisor (PID %d, with the state directory %s) than %s sets up (%s): leave it out, or name that one's configuration with -c",
+			v.socket, s.PID, s.StateDir, v.path, cfg.StateDir)
+	}
+	own := clientOf(cfg)
+	if s := stateOf(own); s.StateDir == cfg.StateDir {
+		return usageErrorf("nobody answers on --socket %s, and the supervisor (PID %d) of %s does on %s: leave out --socket", v.socket, s.PID, v.path, own.Socket())
+	}
+	return nil
 }
 
 // setUp is what there is to examine. Where the configuration can't be used as a whole, it

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/doctor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -87,6 +89,26 @@ func TestDoctorDoesNotGuess(t *testing.T) {
 	}
 	if s := setUp(t, w.config); s.Unseen == "" || len(s.Checked) != 1 || !strings.Contains(s.Checked[0].Message, "mode 0777") {
 		t.Errorf("a directory for everybody: %+v", s)
+	}
+}
+
+// By the socket of another supervisor nothing is said of the one that the configuration sets up.
+func TestDoctorOfAnotherSocket(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	other, _, _ := serve(t, &fake{})
+	command(t, "", "doctor", "-c", w.config, "--socket", other).says(t, exitUsage, "",
+		"tokenkeeper: --socket "+other+" is that of another supervisor (PID 4242, with the state directory /var/lib/tokenkeeper) than "+w.config+" sets up ("+w.state+")")
+	own, _, _ := serve(t, &fake{status: func() control.Status {
+		s := sampleStatus()
+		s.StateDir = w.state
+		return s
+	}})
+	write(t, w.config, "state_dir: state\ncontrol: {socket: "+own+"}\n"+twoAccounts)
+	nobody := filepath.Join(t.TempDir(), "c.sock")
+	command(t, "", "doctor", "-c", w.config, "--socket", nobody).says(t, exitUsage, "",
+		"tokenkeeper: nobody answers on --socket "+nobody+", and the supervisor (PID 4242) of "+w.config+" does on "+own+": leave out --socket")
+	if err := (visit{testEnv("", new(bytes.Buffer), new(bytes.Buffer)), w.config}).isOfSocket(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
