@@ -5,11 +5,11 @@ package backend
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/outage"
@@ -43,9 +43,9 @@ type Config struct {
 	Reload func(ctx context.Context) (difference.Difference, error)
 	// Store is what the Keepers keep the tokens in. Alone waits until nobody reads the
 	// configuration again, and keeps everybody from it until done is called.
-	Store store.Store
-	Alone func(ctx context.Context) (done func(), err error)
-	Log   *slog.Logger
+	Store  store.Store
+	Alone  func(ctx context.Context) (done func(), err error)
+	Events *event.Bus
 }
 
 // Backend implements [control.Backend].

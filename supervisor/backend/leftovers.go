@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -52,7 +53,7 @@ func (b leftovers) RenameAccount(ctx context.Context, from, to string) (got cont
 func (b leftovers) ForgetAccount(ctx context.Context, account string) (got control.ForgetAnswer, err error) {
 	err = b.alone(ctx, account, func(a leftover.Accounts) error {
 		if got, err = a.Forget(ctx, account); err == nil {
-			b.Log.Info("what was stored of an account that is in no configuration was removed", "account", account, "version", got.Version)
+			b.Events.Publish(slog.LevelInfo, leftover.Forgotten(got))
 		}
 		return err
 	})

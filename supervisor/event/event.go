@@ -44,6 +44,7 @@ const (
 	SessionUnheard   Type = "session_unheard"    // alert: nothing is heard of a session that dies of idleness
 	Imported         Type = "imported"           // a first token was taken from a file
 	LoginTold        Type = "login_told"         // a person has said when the login was made
+	Forgotten        Type = "forgotten"          // a person removed what was stored of an account
 	Restored         Type = "restored"           // a token was taken back from a sink
 	RestoreFailed    Type = "restore_failed"     // a sink could not give back a token that is missing
 	Delivered        Type = "delivered"          // a sink has a new version
@@ -96,9 +97,11 @@ type Event struct {
 	Over     Type   `json:"over,omitempty"`
 	Provider string `json:"provider,omitempty"`
 	Account  string `json:"account,omitempty"`
-	Sink     string `json:"sink,omitempty"`
-	Version  uint64 `json:"version,omitempty"`
-	Attempt  string `json:"attempt,omitempty"`
+	// From is the account whose login goes on as that of Account.
+	From    string `json:"from,omitempty"`
+	Sink    string `json:"sink,omitempty"`
+	Version uint64 `json:"version,omitempty"`
+	Attempt string `json:"attempt,omitempty"`
 	// Kind of a failure, as package sdk names it.
 	Kind string `json:"kind,omitempty"`
 	// Failures in a row, of Max.
@@ -243,6 +246,7 @@ func (e Event) attrs() []slog.Attr {
 	add("over", string(e.Over))
 	add("provider", e.Provider)
 	add("account", e.Account)
+	add("from", e.From)
 	add("sink", e.Sink)
 	if e.Version > 0 {
 		attrs = append(attrs, slog.Uint64("version", e.Version))

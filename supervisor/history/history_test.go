@@ -139,6 +139,13 @@ func TestEndsAreRepeated(t *testing.T) {
 	if len(got) != 2 || got[0].Over != event.UnknownToken || got[1].Over != event.LoginWaits {
 		t.Errorf("repeated: %+v", got)
 	}
+	got = lasting([]Line{
+		at(0, event.Event{Type: event.Refreshed, Version: 1}), at(1, event.Event{Type: event.Imported, From: "old", Version: 7}),
+		at(2, event.Event{Type: event.Forgotten}), at(3, event.Event{Type: event.Refreshed, Version: 8}),
+	})
+	if len(got) != 3 || got[0].From != "old" || got[1].Type != event.Forgotten || got[2].Version != 8 {
+		t.Errorf("repeated of a rename and a removal: %+v", got)
+	}
 }
 
 // Of a file that is larger than any of a ring, which somebody else has made, the end is read.

@@ -98,7 +98,7 @@ func lasting(lines []Line) (kept []Line) {
 		is                      event.Type
 		account, provider, sink string
 	}
-	const token event.Type = "token"
+	const token, renamed event.Type = "token", "renamed"
 	newest := map[subject]int{}
 	of := func(l Line) subject {
 		s := subject{l.Type, l.Account, l.Provider, l.Sink}
@@ -106,6 +106,8 @@ func lasting(lines []Line) (kept []Line) {
 			s.provider = ""
 		}
 		switch {
+		case l.From != "":
+			s.is, s.account = renamed, l.From
 		case l.IsToken():
 			s.is, s.sink = token, ""
 		case l.Type == event.Resumed:
@@ -123,7 +125,7 @@ func lasting(lines []Line) (kept []Line) {
 	for n, l := range lines {
 		s := of(l)
 		since, has := newest[subject{is: token, account: l.Account}]
-		stays := s.is == token || s.is == event.Paused || l.Sink != ""
+		stays := s.is == token || s.is == event.Paused || s.is == renamed || s.is == event.Forgotten || l.Sink != ""
 		if newest[s] == n && l.Type != Lost && l.Type != event.Audit && (stays || l.Account == "" || !has || n > since) {
 			l.Again = true
 			kept = append(kept, l)

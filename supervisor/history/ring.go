@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -209,6 +210,14 @@ type Past struct {
 	// Unread are why a part of it can't be read, and what to do. Cut: that is the newest part.
 	Unread []error
 	Cut    bool
+}
+
+// Has says whether it tells of an account, under this name at some time. What a client has
+// asked for is no proof of one.
+func (p Past) Has(account string) bool {
+	return slices.ContainsFunc(p.Lines, func(l Line) bool {
+		return l.Type != event.Audit && (l.Account == account || l.From == account) || slices.Contains(l.Accounts, account)
+	})
 }
 
 // Read reads the ring of a state directory, whether a supervisor runs or not. None at all is

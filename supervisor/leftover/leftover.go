@@ -181,6 +181,22 @@ func (a Accounts) Forget(ctx context.Context, name string) (control.ForgetAnswer
 	return got, nil
 }
 
+// Forgotten is how it is told.
+func Forgotten(got control.ForgetAnswer) event.Event {
+	return event.Event{
+		Type: event.Forgotten, Account: got.Account, Provider: got.Provider, Version: got.Version,
+		Message: "what was stored of this account, which is in no configuration, was removed",
+	}
+}
+
+// Renamed is how it is told where nobody keeps the account.
+func Renamed(got control.RenameAnswer, provider string) event.Event {
+	return event.Event{
+		Type: event.Imported, Account: got.Account, From: got.From, Provider: provider, Version: got.Version, Expiry: got.Expiry,
+		Message: refresh.MovedText(got.From),
+	}
+}
+
 // clear removes what lies in a provider's spool of an account, and notes whose attempts
 // they were and how many answers that nobody could read.
 func (a Accounts) clear(ctx context.Context, provider, account string, attempts map[string]bool, unread *int) error {

@@ -74,6 +74,11 @@ func (a movingIn) takes(rec store.Record) error {
 	return nil
 }
 
+// MovedText is how it is told that an account goes on with the login of from.
+func MovedText(from string) string {
+	return "the login of account " + from + " goes on under this name"
+}
+
 // moved goes on with what has been stored under the account's name.
 func (a movingIn) moved(ctx context.Context, from string) (store.Record, error) {
 	rec, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
@@ -92,8 +97,8 @@ func (a movingIn) moved(ctx context.Context, from string) (store.Record, error) 
 	due := a.renewed(rec)
 	a.lookWhenIdle()
 	a.Publish(slog.LevelInfo, event.Event{
-		Type: event.Imported, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due,
-		Message: "the login of account " + from + " goes on under this name",
+		Type: event.Imported, From: from, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due,
+		Message: MovedText(from),
 	})
 	if err := settler(a).settleUnspooled(ctx); err != nil {
 		a.Log().Warn("an attempt that was begun under the account's name before can't be settled yet", "before", from, "error", err)
