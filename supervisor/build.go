@@ -84,7 +84,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.dir.Started()
-	s.noteStanding()
+	s.noteStanding("when the supervisor started", s.noteConfigured())
 	s.postAll()
 	return nil
 }

@@ -105,7 +105,8 @@ func (s *Supervisor) reload(ctx context.Context, refused func(was, is *config.Co
 	if err := c.make(context.WithoutCancel(ctx)); err != nil {
 		return difference.Difference{}, err
 	}
-	s.history.Configured(slices.Sorted(maps.Keys(cfg.Accounts)), slices.Sorted(maps.Keys(cfg.Sinks)))
+	s.noteConfigured()
+	s.noteStanding("when it came into the configuration", c.what.Accounts.Added)
 	s.log.Info("the configuration was read again", "changes", c.what.String(), "accounts", len(cfg.Accounts), "sinks", len(cfg.Sinks))
 	return c.what, nil
 }

@@ -8,15 +8,21 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
 )
 
-// noteStanding has the history begin with how every account stands: what came before may
-// be in it no more.
-func (s *Supervisor) noteStanding() {
-	there := s.roster.Now()
-	names := slices.Sorted(maps.Keys(there.Config.Accounts))
-	s.history.Configured(names, slices.Sorted(maps.Keys(there.Config.Sinks)))
+// noteConfigured has the history tell which accounts there are from now on.
+func (s *Supervisor) noteConfigured() (accounts []string) {
+	there := s.roster.Now().Config
+	accounts = slices.Sorted(maps.Keys(there.Accounts))
+	s.history.Configured(accounts, slices.Sorted(maps.Keys(there.Sinks)))
+	return accounts
+}
+
+// noteStanding has it tell how some stand that come now, with the supervisor or into its
+// configuration: what came before may be in it no more.
+func (s *Supervisor) noteStanding(when string, names []string) {
 	if len(names) > history.MostStanding { // whom nobody need ask
 		return
 	}
+	there := s.roster.Now()
 	var lines []history.Line
 	for _, name := range names {
 		k, ok := there.KeeperOf(name)
@@ -29,5 +35,5 @@ func (s *Supervisor) noteStanding() {
 			Standing: string(st.State), StoredAt: st.Record.StoredAt,
 		})
 	}
-	s.history.Stand(lines)
+	s.history.Stand(when, lines)
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +44,37 @@ func TestHistoryIsWritten(t *testing.T) {
 		got = explain.Explain(past.Lines, explain.Question{Account: "main", At: later, Now: later, Silent: true})
 		if got.Verdict != explain.None || len(got.Causes) != 1 || got.Causes[0].Class != "not_running" {
 			t.Errorf("an hour later: %+v", got)
+		}
+	})
+}
+
+// An account that comes by a reload is told of from then on, too.
+func TestReloadNotesHowNewAccountsStand(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		time.Sleep(time.Minute)
+		w.write(strings.Replace(worldYAML(c), "sinks:", "  new: {provider: one, client_id: app-key, client_secret: app-secret}\nsinks:", 1))
+		w.accept()
+		time.Sleep(time.Minute)
+		asked := time.Now()
+		w.end()
+		past, err := history.Read(w.path("disk/state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stood := map[string]int{}
+		for _, l := range past.Lines {
+			if l.Type == history.Stands {
+				stood[l.Account]++
+			}
+		}
+		if stood["main"] != 1 || stood["side"] != 1 || stood["new"] != 1 {
+			t.Errorf("how accounts stand was noted so often: %v", stood)
+		}
+		got := explain.Explain(past.Lines, explain.Question{Account: "new", At: asked, Now: asked, Answers: true})
+		if said := strings.Join(got.Sentences, " "); got.Verdict != explain.None || !strings.Contains(said, "had no token yet") || !strings.HasSuffix(said, "tokenkeeper import new FILE).") {
+			t.Errorf("%s: %s", got.Verdict, said)
 		}
 	})
 }

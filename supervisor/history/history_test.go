@@ -63,7 +63,7 @@ func TestHistorySurvivesRestarts(t *testing.T) {
 		w := New(Config{Dir: dir, Wall: func() time.Time { return day }, Log: quiet()})
 		w.Began("test")
 		w.Configured([]string{"main"}, nil)
-		w.Stand([]Line{{Event: event.Event{Account: "main", Version: 7}, Standing: "valid", StoredAt: day}})
+		w.Stand("when the supervisor started", []Line{{Event: event.Event{Account: "main", Version: 7}, Standing: "valid", StoredAt: day}})
 		stop := running(t, w)
 		w.Note(refreshed(uint64(run + 1)))
 		w.Note(event.Event{Time: day, Type: event.Audit, Act: &event.Act{Name: "token"}})

@@ -20,7 +20,7 @@ const (
 	RunEnded event.Type = "run_ended"
 	// Configured names the accounts that there are from then on.
 	Configured event.Type = "configured"
-	// Stands is how an account stood when the run began.
+	// Stands is how an account stood when the run began, or when it came into its configuration.
 	Stands event.Type = "stands"
 	// Lost: some events could not be written.
 	Lost event.Type = "history_lost"

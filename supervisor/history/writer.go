@@ -85,13 +85,14 @@ func (w *Writer) Configured(accounts, sinks []string) {
 	w.tell(l)
 }
 
-// Stand notes how the accounts stand when the run begins, each a line that has no time and no type.
-func (w *Writer) Stand(accounts []Line) {
+// Stand notes how accounts stand when the run begins, or when they come into its configuration,
+// each a line that has no time and no type.
+func (w *Writer) Stand(when string, accounts []Line) {
 	if len(accounts) > MostStanding {
 		return
 	}
 	for _, l := range accounts {
-		l.Type, l.Message = Stands, "when the supervisor started"
+		l.Type, l.Message = Stands, when
 		w.tell(l)
 	}
 }
