@@ -153,9 +153,9 @@ func (s *story) causes() []Cause {
 // and last what does so no more. That matters to nobody while there is a valid token.
 func (s *story) grouped() (groups [][]met) {
 	all := slices.DeleteFunc(slices.Clone(s.met), func(m met) bool { return !m.over.IsZero() && s.verdict() == Valid })
-	if !s.isUnconfigured() { // then what the configuration says by now would not have helped
-		all = slices.DeleteFunc(all, func(m met) bool { return m.line.Type == event.ReloadFailed })
-	}
+	all = slices.DeleteFunc(all, func(m met) bool { // of one that there is, and after the next reload, it was not that
+		return m.line.Type == event.ReloadFailed && (!s.isUnconfigured() || !m.over.IsZero())
+	})
 	lasting := func(c class, l *history.Line) {
 		if l != nil {
 			all = append(all, met{class: c, line: *l})

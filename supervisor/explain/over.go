@@ -67,9 +67,20 @@ func (s *story) isLeftBy(l history.Line) bool {
 	}
 	_, gone, _ := strings.Cut(l.Message, "; it is over for ")
 	gone, _, _ = strings.Cut(gone, "; ")
-	return s.isNamed(gone)
+	return Names(gone, s.account)
 }
 
-func (s *story) isNamed(text string) bool {
-	return regexp.MustCompile(`(^|[\s,:])` + regexp.QuoteMeta(s.account) + `($|[\s,;:])`).MatchString(text)
+// Names says whether a text of several accounts names one.
+func Names(text, account string) bool {
+	return regexp.MustCompile(`(^|[\s,:])` + regexp.QuoteMeta(account) + `($|[\s,;:])`).MatchString(text)
+}
+
+// lastAttempt is when the last one failed of what was met.
+func lastAttempt(all []met) (last time.Time) {
+	for _, m := range all {
+		if m.class.isAttempt() && m.line.Time.After(last) {
+			last = m.line.Time
+		}
+	}
+	return last
 }

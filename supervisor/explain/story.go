@@ -26,12 +26,17 @@ type story struct {
 	configured *bool
 	// came is when it came into the configuration by a reload; zero: that is not known.
 	came time.Time
+	// accounts are those that are configured, if that is known, and instead those that went when
+	// it came.
+	accounts, instead []string
 	// crowded: there were too many accounts to note how each stood when the run began.
 	crowded bool
 	// met is what may have kept the next token from coming, since the newest one came.
 	met []met
 	// paused, held and parked last until they are over, whatever else comes.
 	paused, held, parked *history.Line
+	// departed is that it is there no more; nil: that is not known.
+	departed *departure
 	// gone is by which word the broker has ended the session of the newest token.
 	gone  *history.Line
 	sinks map[string]*had
@@ -146,16 +151,23 @@ func (s *story) take(l history.Line) {
 		s.configured, s.crowded = nil, l.Accounts == nil || len(l.Accounts) > history.MostStanding
 		if l.Accounts != nil {
 			has := slices.Contains(l.Accounts, s.account)
-			s.configured = &has
+			if s.configured = &has; has {
+				s.departed = nil
+			}
 			if has && was != nil && !*was {
 				s.came = l.Time
+				s.instead = slices.DeleteFunc(s.accounts, func(name string) bool { return slices.Contains(l.Accounts, name) })
 			}
 		}
+		s.accounts = slices.Clone(l.Accounts)
 		if l.Sinks != nil {
 			maps.DeleteFunc(s.sinks, func(name string, _ *had) bool { return !slices.Contains(l.Sinks, name) })
 		}
 	case l.Type == history.Lost:
 		s.lost = append(s.lost, l)
+	case isDeparture(l, s.account):
+		s.depart(l)
+		return
 	case own && l.Type == history.Stands:
 		s.stand(l)
 	case own && l.IsToken():
@@ -224,7 +236,7 @@ func (s *story) concerns(l history.Line) bool {
 	case l.Provider == "":
 		return true
 	case l.Alert && l.Type != event.ProviderCrashing && l.Type != event.Overload: // of several accounts, some of which it names
-		return l.Provider == s.provider && s.isNamed(l.Message)
+		return l.Provider == s.provider && Names(l.Message, s.account)
 	}
 	return l.Provider == s.provider
 }
@@ -252,7 +264,7 @@ func (s *story) renew(l history.Line) {
 		return
 	}
 	s.token = token{known: true, version: l.Version, by: l.Type, from: l.Time, until: l.Expiry}
-	s.met, s.gone = nil, nil
+	s.met, s.gone, s.departed = nil, nil, nil
 	if l.Type == event.Refreshed { // which shows that nothing keeps it from that
 		s.held, s.parked = nil, nil
 	}
@@ -330,6 +342,8 @@ func (s *story) verdict() Verdict {
 	switch {
 	case s.from.IsZero(), s.at.Before(s.from):
 		return Unknown
+	case s.departed != nil:
+		return None
 	case s.token.known && s.token.until.IsZero():
 		return Unknown
 	case s.token.known && s.token.until.After(s.at) && s.gone == nil:

@@ -18,6 +18,8 @@ const mostSentences = 8
 type words struct {
 	q    Question
 	then *story
+	// more: further attempts may have failed than the history tells.
+	more bool
 }
 
 // say is the answer in sentences; now is the story until the moment of the question.
@@ -29,6 +31,8 @@ func (w words) say(e Explanation, now *story) []string {
 	last = append(last, w.todo(now))
 	body := w.reasons()
 	switch {
+	case e.Verdict != Valid && len(w.earlier()) > 0:
+		body = append(body, w.earlier()...)
 	case e.Verdict == None && len(body) == 0 && !w.neverHad():
 		body = append(body, "Why no other token came, the history does not tell.")
 	case e.Verdict == Unknown && w.then.token.known && !w.then.token.until.IsZero(): // which of it was lost is said below
@@ -40,8 +44,12 @@ func (w words) say(e Explanation, now *story) []string {
 		body = append(body, "The history is written while a supervisor runs, and its oldest part goes when it is full; what is older may be in the log.")
 	}
 	switch {
+	case w.then.departed != nil:
+		body = append(body, w.then.departed.before(w))
 	case w.then.token.known:
 		body = append(body, w.delivered()...)
+	case e.Verdict == None && w.then.standing == "new" && !w.then.came.IsZero():
+		body = append(body, fmt.Sprintf("It had none either when it came into the configuration at %s.", w.time(w.then.came)))
 	case e.Verdict == None && w.then.standing == "new":
 		body = append(body, fmt.Sprintf("It had none either when the supervisor started; the history begins at %s.", w.time(w.then.from)))
 	case e.Verdict == None:
@@ -114,6 +122,8 @@ func (w words) verdict() string {
 		return fmt.Sprintf("What %s had at %s is not known: there is no history.", account, stamp)
 	case at.Before(s.from):
 		return fmt.Sprintf("What %s had at %s is not known: the history begins at %s.", account, stamp, w.time(s.from))
+	case s.departed != nil:
+		return fmt.Sprintf("At %s %s was there no more: %s.", stamp, account, s.departed.since(w))
 	case verdict == Valid:
 		lives := "lives"
 		if !s.token.until.After(w.q.Now) {
@@ -186,6 +196,9 @@ func (w words) attempts(groups [][]met, told string) []string {
 		return []string{text + "."}
 	}
 	how := "all " + groups[0][0].class.many
+	if w.more {
+		how = "all of those " + groups[0][0].class.many
+	}
 	if len(groups) > 1 {
 		var parts []string
 		for _, g := range groups {
@@ -197,7 +210,11 @@ func (w words) attempts(groups [][]met, told string) []string {
 		}
 		how = strings.Join(parts, ", ")
 	}
-	all := []string{fmt.Sprintf("%d attempts from %s to %s failed: %s.", times(lines), w.time(first.began()), w.time(last.Time), how)}
+	many := fmt.Sprintf("%d attempts from %s to %s failed", times(lines), w.time(first.began()), w.time(last.Time))
+	if w.more {
+		many = fmt.Sprintf("At least %d attempts from %s on failed, the last that is noted at %s", times(lines), w.time(first.began()), w.time(last.Time))
+	}
+	all := []string{many + ": " + how + "."}
 	if !isTold {
 		all = append(all, fmt.Sprintf("The last of them: %s.", why))
 	}
@@ -236,11 +253,15 @@ func (w words) reason(g []met) string {
 
 func (w words) gap(g gap) string {
 	const sudden = "without a word (killed, crashed, or the machine went down)"
+	observed := ""
+	if g.to.IsZero() && !w.q.Observed.IsZero() {
+		observed = fmt.Sprintf(" Since %s one has been running that only observes, and it keeps neither tokens nor a history.", w.time(w.q.Observed))
+	}
 	switch {
 	case g.to.IsZero() && g.sudden:
-		return fmt.Sprintf("No supervisor answers: the last one was heard of at %s, and has ended %s.", w.time(g.from), sudden)
+		return fmt.Sprintf("No supervisor answers: the last one was heard of at %s, and has ended %s.", w.time(g.from), sudden) + observed
 	case g.to.IsZero():
-		return fmt.Sprintf("No supervisor has been running since %s: it was stopped.", w.time(g.from))
+		return fmt.Sprintf("No supervisor has been running since %s: it was stopped.", w.time(g.from)) + observed
 	case g.sudden:
 		return fmt.Sprintf("The supervisor ended %s some time after %s, and was started again at %s.", sudden, w.time(g.from), w.time(g.to))
 	}
@@ -311,15 +332,22 @@ func (w words) behind(d Delivery) string {
 func (w words) todo(now *story) string {
 	groups, verdict := slices.DeleteFunc(now.grouped(), isOver), now.verdict()
 	put := strings.NewReplacer("ACCOUNT", w.q.Account, "PROVIDER", now.provider).Replace
+	if now.departed != nil {
+		return put(now.departed.todo())
+	}
 	n := len(now.gaps)
 	stopped := n > 0 && now.gaps[n-1].to.IsZero() || w.q.Cut && w.q.Silent
-	if stopped && !now.isUnconfigured() { // of one that there is not, a start brings nothing
-		if now.paused != nil {
-			return put(notRunning.todo + " It is paused then, too: tokenkeeper resume ACCOUNT")
+	if observed := !w.q.Observed.IsZero(); (stopped || observed) && !now.isUnconfigured() { // of one that there is not, a start brings nothing
+		start, paused := notRunning.todo, ""
+		if observed {
+			start = "End the one that only observes, and start it without --observe. What that one sees is in: tokenkeeper status ACCOUNT"
 		}
-		return notRunning.todo
+		if now.paused != nil {
+			start, paused = strings.TrimSuffix(start, "."), "; it is paused then, too: tokenkeeper resume ACCOUNT"
+		}
+		return put(start + paused)
 	}
-	const person = 6 // the weight up to which nothing gets better by itself
+	const person = 8 // the weight up to which nothing gets better by itself
 	switch {
 	case len(groups) > 0 && groups[0][0].class.key == notRunning.key:
 		groups = groups[1:] // one runs again
@@ -327,6 +355,9 @@ func (w words) todo(now *story) string {
 		groups = groups[1:]
 	}
 	if verdict != Valid {
+		if len(groups) > 0 && groups[0][0].class.key == neverLogged.key && len(now.instead) == 1 {
+			return put(fmt.Sprintf("If it is account %s by another name: tokenkeeper accounts rename %[1]s ACCOUNT. Otherwise log in: tokenkeeper login ACCOUNT", now.instead[0]))
+		}
 		if len(groups) > 0 && groups[0][0].class.todo != "" {
 			return put(groups[0][0].class.todo)
 		}
@@ -340,7 +371,11 @@ func (w words) todo(now *story) string {
 			return now.sinkTodo(d)
 		}
 	}
-	return fmt.Sprintf("Nothing has to be done: version %d lives until %s.", now.token.version, w.time(now.token.until))
+	does := "Nothing has to be done"
+	if len(groups) > 0 && groups[0][0].class.isAttempt() {
+		does = "It is tried again by itself"
+	}
+	return fmt.Sprintf("%s: version %d lives until %s.", does, now.token.version, w.time(now.token.until))
 }
 
 func (s *story) sinkTodo(d Delivery) string {

@@ -79,6 +79,37 @@ func (r *repeats) take(l Line) []Line {
 	return []Line{l}
 }
 
+// MayLack says whether the lines up to a moment may lack failures of a type about an account:
+// in a long row they are joined, and written when that is full or something else follows.
+func MayLack(lines []Line, account string, is event.Type, at time.Time) bool {
+	row, why, lost := 0, uint64(0), false
+	for _, l := range lines {
+		own := l.Account == account && !l.Again
+		if l.Time.After(at) && (own || l.Type == RunEnded) {
+			return lost || own && l.Type == is && l.Times > 0 && !l.First.After(at)
+		}
+		switch {
+		case l.Type == RunBegan: // before it, all was written but by one that was killed
+			row, lost = 0, lost || row >= singly
+		case l.Type == RunEnded:
+			row = 0
+		case own && l.Type == is:
+			if next := reason(l); next != why {
+				row, why = 0, next
+			}
+			row++
+			if l.Times > 0 { // the row had begun before
+				row = max(row, singly)
+			}
+		case own && l.IsToken():
+			row, lost = 0, false
+		case own && !joins(l.Type):
+			row = 0
+		}
+	}
+	return lost || row >= singly
+}
+
 func (r *repeats) begin(account string, key repeatedly, is *repeated) {
 	if r.of == nil {
 		r.of = map[string]map[repeatedly]*repeated{}
