@@ -198,10 +198,14 @@ is not settled.`,
 				got, err = c.RenameAccount(ctx, args[0], args[1])
 				return err
 			}, func(cfg *config.Config) error {
-				return leftover.Offline(ctx, cfg, func(a leftover.Accounts) (err error) {
+				err := leftover.Offline(ctx, cfg, func(a leftover.Accounts) (err error) {
 					got, err = a.Rename(ctx, args[0], args[1])
 					return err
 				})
+				if err == nil {
+					e.noteAside(cfg.StateDir, e.now(), leftover.Renamed(got, cfg.Accounts[got.Account].Provider))
+				}
+				return err
 			})
 			if err != nil {
 				return err
@@ -253,10 +257,14 @@ are replaced, which takes a week.`,
 				got, err = c.ForgetAccount(ctx, args[0])
 				return err
 			}, func(cfg *config.Config) error {
-				return leftover.Offline(ctx, cfg, func(a leftover.Accounts) (err error) {
+				err := leftover.Offline(ctx, cfg, func(a leftover.Accounts) (err error) {
 					got, err = a.Forget(ctx, args[0])
 					return err
 				})
+				if err == nil {
+					e.noteAside(cfg.StateDir, e.now(), leftover.Forgotten(got))
+				}
+				return err
 			})
 			if err != nil {
 				return err

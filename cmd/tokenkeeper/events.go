@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func newEventsCommand(e *env) *cobra.Command {
@@ -45,7 +47,7 @@ each of these would call itself for ever.`,
 				v.since = &at
 			}
 			if noFollow {
-				return v.showPast()
+				return v.onlyPast(cmd.Context())
 			}
 			return v.follow(cmd.Context())
 		},
@@ -60,16 +62,18 @@ each of these would call itself for ever.`,
 type eventsVerb struct {
 	*env
 	audit bool
-	since *time.Time // nil: from now on
-	enc   *json.Encoder
-	p     painter
+	// account that it is about; "": any, and all that is nobody's own.
+	account string
+	since   *time.Time // nil: from now on
+	enc     *json.Encoder
+	p       painter
 	// last number seen of acts and of other events, and that of the past in this run, whose
 	// events may come once more.
 	last, upTo map[bool]uint64
 	// pastEnds is when the newest event of the past came: a later one is another, whatever its
 	// number, of a run whose begin is not in the history.
 	pastEnds time.Time
-	// day of the last line of the past.
+	// day of the last line of the past; "": none was shown.
 	day string
 }
 
@@ -96,7 +100,7 @@ func (v *eventsVerb) follow(ctx context.Context) error {
 	read := v.since == nil
 	past := func() {
 		if !read {
-			if read, failed = true, v.showPast(); failed != nil {
+			if read, failed = true, v.showPast(ctx); failed != nil {
 				stop()
 			}
 		}
@@ -112,11 +116,31 @@ func (v *eventsVerb) follow(ctx context.Context) error {
 	return err
 }
 
+// onlyPast shows what the history has, or says that it has nothing.
+func (v *eventsVerb) onlyPast(ctx context.Context) error {
+	err := v.showPast(ctx)
+	if err != nil || v.json || v.day != "" {
+		return err
+	}
+	to := ""
+	if v.account != "" {
+		to = " to account " + v.account
+	}
+	return prose(v.stderr, "tokenkeeper: nothing has happened%s since %s", to, moment.Text(*v.since, v.now(), false))
+}
+
 // showPast shows what the history has.
-func (v *eventsVerb) showPast() error {
-	past, err := v.past()
+func (v *eventsVerb) showPast(ctx context.Context) error {
+	past, err := v.past(ctx)
+	if err == nil && v.account != "" {
+		err = v.isKnown(ctx, v.account, past)
+	}
 	if err != nil {
 		return err
+	}
+	if since := v.observed(ctx); !since.IsZero() {
+		v.warn("since %s one runs that only observes and keeps no history, so what it has seen is missing here; how things stand is in: tokenkeeper status",
+			moment.Text(since, v.now(), false))
 	}
 	for _, l := range past.Lines {
 		if l.Type == history.RunBegan {
@@ -128,7 +152,7 @@ func (v *eventsVerb) showPast() error {
 		if l.Time.After(v.pastEnds) {
 			v.pastEnds = l.Time
 		}
-		if !l.Happened() || l.Time.Before(*v.since) || act && !v.audit {
+		if !l.Happened() || l.Time.Before(*v.since) || act && !v.audit || !v.wants(l.Event) {
 			continue
 		}
 		if err := v.showThen(l.Event); err != nil {
@@ -159,6 +183,9 @@ func (v *eventsVerb) show(ev event.Event) error {
 		return nil
 	}
 	if v.json {
+		if !v.wants(ev) {
+			return nil
+		}
 		return v.enc.Encode(ev)
 	}
 	if seen := v.last[act]; seen > 0 && ev.Seq > seen+1 {
@@ -167,7 +194,17 @@ func (v *eventsVerb) show(ev event.Event) error {
 		}
 	}
 	v.last[act] = ev.Seq
+	if !v.wants(ev) {
+		return nil
+	}
 	return v.line(ev)
+}
+
+// wants says whether an event is about the account that is asked for, if one is: its own, and
+// an alert of several that names it.
+func (v *eventsVerb) wants(ev event.Event) bool {
+	return v.account == "" || ev.Account == v.account || ev.From == v.account ||
+		ev.Alert && ev.Account == "" && ev.Sink == "" && explain.Names(ev.Message, v.account)
 }
 
 func (v *eventsVerb) line(ev event.Event) error {

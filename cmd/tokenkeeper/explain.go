@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
@@ -24,20 +26,20 @@ restarts, of 4 MiB at most; none has to run. TIME is a time like 14:05 (the last
 one), "2026-11-21 14:05" in the zone of this machine, or 2026-11-21T14:05:00Z,
 or how long ago it was, like 90m, 2h or 3d.
 
-Exit code 1: the history does not tell.`,
+Exit code 1: the history does not tell, or no account has, or had, that name.`,
 		Example: `  tokenkeeper explain schwab-main
   tokenkeeper explain schwab-main --at 02:30`,
 		Args:              exactArgs("ACCOUNT"),
 		ValidArgsFunction: e.completes(accountNames),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return e.explain(args[0], at)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return e.explain(cmd.Context(), args[0], at)
 		},
 	}
 	cmd.Flags().StringVar(&at, "at", "", "the `time` in question (default: now)")
 	return cmd
 }
 
-func (e explainVerb) explain(account, text string) error {
+func (e explainVerb) explain(ctx context.Context, account, text string) error {
 	now := e.now()
 	q := explain.Question{Account: account, At: now, Now: now}
 	var err error
@@ -49,13 +51,19 @@ func (e explainVerb) explain(account, text string) error {
 			return usageErrorf("--at %s is yet to come: what will be is in: tokenkeeper status %s", text, account)
 		}
 	}
-	past, err := e.past()
+	past, err := e.past(ctx)
 	if err != nil {
+		return err
+	}
+	if err := e.isKnown(ctx, account, past); err != nil {
 		return err
 	}
 	q.Cut = past.Cut
 	if c, err := e.client(); err == nil {
 		q.Answers = answers(c.Socket())
+		if since := e.observed(ctx); !since.IsZero() {
+			q.Answers, q.Observed = false, since
+		}
 		q.Silent = !q.Answers
 		c.Close()
 	}

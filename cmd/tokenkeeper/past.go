@@ -1,26 +1,35 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
 )
 
 // past reads the history of the supervisor that [configured.client] would ask, whether it
 // runs or not.
-func (e *configured) past() (history.Past, error) {
+func (e *configured) past(ctx context.Context) (history.Past, error) {
 	dir, guessed, err := e.stateDir()
 	if err != nil {
 		return history.Past{}, err
 	}
 	past, err := history.Read(dir)
+	if guessed && err == nil && len(past.Lines) == 0 { // it is elsewhere than its socket, as it knows itself
+		if s := e.answered(ctx); s.StateDir != "" {
+			dir, guessed = s.StateDir, false
+			past, err = history.Read(dir)
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return past, fmt.Errorf("the history is for root and the user who runs the supervisor: %w", err)
@@ -35,10 +44,64 @@ func (e *configured) past() (history.Past, error) {
 	return past, nil
 }
 
+// answered is what the supervisor says of itself; nothing if none answers soon.
+func (e *configured) answered(ctx context.Context) (s control.Status) {
+	c, err := e.client()
+	if err != nil {
+		return s
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	s, _ = c.Status(ctx)
+	return s
+}
+
+// observed is since when one answers that only observes, and so keeps no history; zero: none
+// does.
+func (e *configured) observed(ctx context.Context) time.Time {
+	if s := e.answered(ctx); s.Observing {
+		return s.StartedAt
+	}
+	return time.Time{}
+}
+
+// isKnown refuses a name that no account has or had, as far as that can be told: by the
+// history, the configuration, and what the supervisor, or without one the store, has.
+func (e *env) isKnown(ctx context.Context, account string, past history.Past) error {
+	if past.Has(account) {
+		return nil
+	}
+	var names []string
+	told := false
+	if e.socket == "" || e.configFile != "" { // otherwise the supervisor may be of another configuration
+		if cfg := e.named(); cfg != nil {
+			names, told = accountNames(cfg), true
+		}
+	}
+	if !slices.Contains(names, account) {
+		if all, err := (accountsVerb{e}).accountList(ctx); err == nil {
+			told = true
+			for _, a := range all.Accounts {
+				names = append(names, a.Name)
+			}
+		}
+	}
+	if !told || slices.Contains(names, account) {
+		return nil
+	}
+	slices.Sort(names)
+	return control.Errorf(control.CodeNotFound, "no account is named %q, and the history knows none of that name%s", account, control.Hint(account, slices.Compact(names), "accounts list"))
+}
+
 // noteAside has the history tell what was done without a supervisor. Nothing depends on it.
-func (e *configured) noteAside(stateDir string, done []event.Event) {
+func (e *configured) noteAside(stateDir string, at time.Time, done ...event.Event) {
 	if len(done) == 0 {
 		return
+	}
+	for i := range done {
+		done[i].Time = at
+		done[i].Message += "; no supervisor was running"
 	}
 	if err := history.Aside(stateDir, done...); err != nil {
 		e.warn("it is done, and the history does not tell it: %v", err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
@@ -171,6 +172,101 @@ func TestPartOfThePastThatIsNoFile(t *testing.T) {
 	command(t, "", "explain", "schwab-main", "-c", w.config).says(t, exitFailure, "", "tokenkeeper: the history can't be read: "+pipe+" is a named pipe")
 }
 
+// A name that no account has or had is an error, as everywhere; one that was renamed or
+// forgotten is told of.
+func TestExplainKnowsNames(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	remember(t, w.state, append(pastEvents(),
+		event.Event{Time: now.Add(-40 * time.Minute), Type: event.Imported, Account: "saxo-live", Provider: "saxo", From: "saxo-old", Version: 3, Expiry: now.Add(-30 * time.Minute), Message: "the login goes on"},
+		event.Event{Time: now.Add(-39 * time.Minute), Type: event.Forgotten, Account: "side", Message: "removed"},
+		event.Event{Time: now.Add(-38 * time.Minute), Type: event.Audit, Account: "schwab-man", Act: &event.Act{Name: "pause"}})...)
+	for name, want := range map[string]string{
+		"schwab-man": `no account is named "schwab-man", and the history knows none of that name; did you mean "schwab-main"? There are: schwab-main, saxo-live`,
+		"cache":      "there are: saxo-live, schwab-main",
+	} {
+		for _, verb := range []string{"explain", "logs"} {
+			command(t, "", verb, name, "-c", w.config).says(t, exitFailure, "", want)
+		}
+	}
+	for name, want := range map[string]string{
+		"saxo-old": "was there no more: its login goes on as account saxo-live since 13:40:00.", "side": "was there no more: what was stored of it was removed at 13:41:00.",
+	} {
+		if got := command(t, "", "explain", name, "-c", w.config); got.code != exitOK || !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if got := command(t, "", "explain", "saxo-old", "--json", "-c", w.config); decode[explain.Explanation](t, got.stdout).GoesOnAs != "saxo-live" {
+		t.Errorf("as JSON: %+v", got)
+	}
+}
+
+// Who keeps no history is named, and what its supervisor before has kept is told.
+func TestPastBesideAnObserver(t *testing.T) {
+	socket, _, _ := serve(t, &fake{status: func() control.Status {
+		s := sampleStatus()
+		s.Observing, s.StartedAt = true, now.Add(-30*time.Second)
+		return s
+	}})
+	remember(t, filepath.Dir(socket), pastEvents()...)
+	got := command(t, "", "explain", "schwab-main", "--socket", socket)
+	for _, want := range []string{
+		"No supervisor has been running since 14:19:00: it was stopped. Since 14:19:30 one has been running that only observes, and it keeps neither tokens nor a history.\n",
+		"End the one that only observes, and start it without --observe. What that one sees is in: tokenkeeper status schwab-main\n",
+	} {
+		if got.code != exitOK || !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is not in %+v", want, got)
+		}
+	}
+	got = command(t, "", "logs", "--socket", socket)
+	if got.code != exitOK || !strings.Contains(got.stdout, "run ended") || !strings.Contains(got.stderr, "tokenkeeper: warning: since 14:19:30 30s ago one runs that only observes and keeps no history") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// With a name, of that account alone: what was its own, and what names it among others.
+func TestLogsOfOneAccount(t *testing.T) {
+	socket, bus, _ := serve(t, &fake{})
+	at := now.Add(-10 * time.Minute)
+	others := []event.Event{
+		{Seq: 5, Time: at, Type: event.Refreshed, Account: "saxo-live", Message: "another one's"},
+		{Seq: 6, Time: at, Type: event.ProviderStarted, Provider: "schwab", Message: "nobody's own"},
+		{Seq: 7, Time: at, Type: event.NeedsLogin, Alert: true, Provider: "schwab", Message: "2 accounts at schwab need a login: schwab-main, schwab-two"},
+		{Seq: 8, Time: at, Type: event.NeedsLogin, Alert: true, Provider: "schwab", Message: "2 accounts at schwab need a login: schwab-main2, schwab-two"},
+	}
+	remember(t, filepath.Dir(socket), append(pastEvents(), others...)...)
+	got := command(t, "", "logs", "schwab-main", "--since", "2h", "--socket", socket)
+	want := "2026-09-14\n" +
+		"13:20:00  refreshed          schwab-main v2  token refreshed\n" +
+		"13:20:00  delivered          schwab-main → bot v2  sink \"bot\" has version 2\n" +
+		"13:30:00  refresh failed     schwab-main  refresh failed (once, alert from the 5th): account schwab-main: broker.example answered HTTP 503\n" +
+		"14:10:00  needs login        schwab  2 accounts at schwab need a login: schwab-main, schwab-two\n"
+	got.says(t, exitOK, want)
+	if got := command(t, "", "logs", "schwab-main", "--since", "2h", "--json", "--socket", socket); strings.Count(got.stdout, "\n") != 4 || strings.Contains(got.stdout, "saxo-live") {
+		t.Errorf("as JSON: %+v", got)
+	}
+	command(t, "", "logs", "schwab-main", "saxo-live", "--socket", socket).says(t, exitUsage, "", `"saxo-live" is one argument too many: tokenkeeper logs [ACCOUNT] [-f] [--since TIME]`)
+
+	out, stop := follow(t, "logs", "schwab-main", "-f", "--since", "15m", "--socket", socket)
+	out.until(t, func(s string) bool { return strings.Contains(s, "need a login") })
+	bus.Publish(0, event.Event{Time: now, Type: event.Refreshed, Account: "saxo-live", Message: "another one's"})
+	publishUntil(t, bus, out, event.Event{Time: now, Type: event.Refreshed, Account: "schwab-main", Message: "token refreshed once more"})
+	if code := stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if s := out.String(); strings.Contains(s, "another one's") || strings.Contains(s, "missed") {
+		t.Errorf("got %s", s)
+	}
+}
+
+// That nothing has happened is said, and told from a history that can't be asked.
+func TestNothingHasHappened(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	remember(t, w.state, pastEvents()...)
+	command(t, "", "logs", "--since", "30s", "-c", w.config).says(t, exitOK, "", "tokenkeeper: nothing has happened since 14:19:30")
+	command(t, "", "logs", "saxo-live", "--since", "2h", "-c", w.config).says(t, exitOK, "", "tokenkeeper: nothing has happened to account saxo-live since 12:20:00")
+	command(t, "", "events", "--no-follow", "--since", "30s", "--json", "-c", w.config).says(t, exitOK, "")
+}
+
 // A pause and its end without a supervisor are in the history, and explain names them.
 func TestPauseWithoutASupervisorIsToldLater(t *testing.T) {
 	w := newWorld(t, twoAccounts)
@@ -180,7 +276,7 @@ func TestPauseWithoutASupervisorIsToldLater(t *testing.T) {
 		t.Errorf("pause: %+v", got)
 	}
 	if said := explained(); !strings.Contains(said, "No supervisor has been running since 14:19:00") || !strings.Contains(said, "(the broker moves)") ||
-		!strings.HasSuffix(said, "It is paused then, too: tokenkeeper resume schwab-main\n") {
+		!strings.HasSuffix(said, "it is paused then, too: tokenkeeper resume schwab-main\n") {
 		t.Errorf("explained:\n%s", said)
 	}
 	if got := command(t, "", "resume", "schwab-main", "-c", w.config); got.code != exitOK || got.stderr != "" {
@@ -195,7 +291,7 @@ func TestPauseWithoutASupervisorIsToldLater(t *testing.T) {
 			t.Errorf("%q is not in\n%s", want, got.stdout)
 		}
 	}
-	if said := explained(); strings.Contains(said, "tokenkeeper resume") {
+	if said := explained(); strings.HasSuffix(said, "tokenkeeper resume schwab-main\n") || !strings.Contains(said, "That was over at 14:20:00.") {
 		t.Errorf("explained after that:\n%s", said)
 	}
 }

@@ -195,16 +195,13 @@ func (e pausing) stored(ctx context.Context, cfg *config.Config, accounts []stri
 	var done []event.Event
 	for _, p := range all {
 		done = append(done, event.Event{
-			Time: e.now(), Type: event.Paused, Account: p.Account, Provider: cfg.Accounts[p.Account].Provider,
-			Message: refresh.PausedText(p.Account, p.Pause) + "; " + unsupervisedText,
+			Type: event.Paused, Account: p.Account, Provider: cfg.Accounts[p.Account].Provider,
+			Message: refresh.PausedText(p.Account, p.Pause),
 		})
 	}
-	e.noteAside(cfg.StateDir, done)
+	e.noteAside(cfg.StateDir, e.now(), done...)
 	return all, err
 }
-
-// unsupervisedText ends what the history tells of what was done without a supervisor.
-const unsupervisedText = "no supervisor was running"
 
 func (pausing) document(all []control.PauseAnswer) any {
 	return control.PauseAnswers{Accounts: append([]control.PauseAnswer{}, all...)}
@@ -254,12 +251,12 @@ func (e resuming) stored(ctx context.Context, cfg *config.Config, accounts []str
 	for _, r := range all {
 		if r.Resumed {
 			done = append(done, event.Event{
-				Time: e.now(), Type: event.Resumed, Account: r.Account, Provider: cfg.Accounts[r.Account].Provider,
-				Message: fmt.Sprintf("resumed by user %d; it was %s; %s", os.Geteuid(), refresh.PauseText(*r.Pause), unsupervisedText),
+				Type: event.Resumed, Account: r.Account, Provider: cfg.Accounts[r.Account].Provider,
+				Message: fmt.Sprintf("resumed by user %d; it was %s", os.Geteuid(), refresh.PauseText(*r.Pause)),
 			})
 		}
 	}
-	e.noteAside(cfg.StateDir, done)
+	e.noteAside(cfg.StateDir, e.now(), done...)
 	return all, err
 }
 
