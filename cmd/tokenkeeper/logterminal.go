@@ -166,7 +166,12 @@ func shownValue(v slog.Value, now time.Time) string {
 // harmless is a text without what a terminal would obey. Lines stay lines, and can't be
 // taken for those of the log.
 func harmless(text string) string {
-	text = strings.Map(func(r rune) rune {
+	return strings.ReplaceAll(visible(strings.TrimSpace(text)), "\n", "\n         ")
+}
+
+// visible is a text of others without what a terminal would obey.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n', unicode.IsPrint(r):
 			return r
@@ -174,6 +179,5 @@ func harmless(text string) string {
 			return ' '
 		}
 		return -1
-	}, strings.TrimSpace(text))
-	return strings.ReplaceAll(text, "\n", "\n         ")
+	}, text)
 }

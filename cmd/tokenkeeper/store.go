@@ -117,7 +117,7 @@ func (e *env) printReport(r store.Report) error {
 		}
 		lines = append(lines, line)
 	}
-	return e.print("%s", strings.Join(lines, "\n"))
+	return e.print("%s", visible(strings.Join(lines, "\n"))) // a copy may be of anywhere
 }
 
 // storeCheck is what "store check --json" prints.

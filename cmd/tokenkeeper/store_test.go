@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -111,5 +112,19 @@ func TestStoreVerbs(t *testing.T) {
 	defer func() { _ = s.Close() }()
 	if r := s.Restored(); r == nil || len(r.Accounts) != 1 || r.Accounts[0].Newest {
 		t.Errorf("restored: %+v", r)
+	}
+}
+
+// What a copy of a store says that somebody else has written, no terminal obeys.
+func TestInspectedStoreIsHarmless(t *testing.T) {
+	const bad = "\x1b]52;c;YQ==\a\u009b2J\u202e\r"
+	var out bytes.Buffer
+	e := testEnv("", &out, new(bytes.Buffer))
+	r := store.Report{Path: "copy.db", Transactions: 1, Machine: "m" + bad, Accounts: []store.ReportAccount{{Account: "main" + bad, Version: 1, Origin: "refresh"}, {Account: "side"}}}
+	if err := e.printReport(r); err != nil {
+		t.Fatal(err)
+	}
+	if text := out.String(); strings.ContainsAny(text, "\x1b\a\u009b\u202e\r") || !strings.Contains(text, "\nmain]52;c;YQ==2J") || !strings.Contains(text, ": version 1 by refresh") || !strings.Contains(text, "\nside: no token\n") {
+		t.Errorf("%q", text)
 	}
 }
