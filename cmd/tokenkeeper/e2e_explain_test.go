@@ -1,11 +1,13 @@
 package main
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -53,4 +55,28 @@ func TestExplainOverAKill(t *testing.T) {
 			t.Errorf("%s was told %d times, not %d:\n%s", want.is, n, want.times, got.stdout)
 		}
 	}
+
+	if got := s.tool(t, "", "pause", saxoAccount, "--reason", "the broker moves"); got.code != exitOK || got.stderr != "" {
+		t.Errorf("pause: %+v", got)
+	}
+	explains("after a pause", "(the broker moves)", "it is paused then, too: tokenkeeper resume "+saxoAccount)
+	own := func() []string {
+		all, _ := filepath.Glob(s.path("tokenkeeper-observe-*"))
+		return all
+	}
+	r = startRun(t, s, "--observe")
+	explains("beside one who only observes", "No supervisor has been running since", "that only observes, and it keeps neither tokens nor a history", "start it without --observe")
+	killed := own()
+	r.Kill()
+	s.awaitGone(t)
+	r = startRun(t, s)
+	r.until(func(control.Status) bool { return len(own()) == 0 })
+	if len(killed) != 1 {
+		t.Errorf("one who observed had the folders %q", killed)
+	}
+	explains("beside the one after a pause", "paused since")
+	if got := s.tool(t, "", "explain", "saxo-sin"); got.code != exitFailure || !strings.Contains(got.stderr, `did you mean "saxo-sim"?`) {
+		t.Errorf("a name that there is not: %+v", got)
+	}
+	r.Stop()
 }
