@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -27,24 +27,6 @@ func tokenOf(g brokersim.Grant) sdk.Token {
 	return sdk.Token{
 		AccessToken: sdk.NewSecret(g.AccessToken), RefreshToken: sdk.NewSecret(g.RefreshToken), IssuedAt: g.IssuedAt, Lifetime: g.ExpiresIn,
 	}
-}
-
-// contents is everything below a folder.
-func contents(t *testing.T, dir string) string {
-	t.Helper()
-	var all strings.Builder
-	if err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		all.WriteString(path + "\n")
-		if err != nil || e.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		all.Write(b)
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return all.String()
 }
 
 // observed is a world that only observes a store with a token of the account main, which
@@ -85,7 +67,7 @@ func TestObserving(t *testing.T) {
 	c := newConsumers(t)
 	synctest.Test(t, func(t *testing.T) {
 		w := observed(t, c, nil)
-		before := contents(t, w.path("disk"))
+		before := filestest.Contents(t, w.path("disk"))
 		if st := w.status(); !st.Observing || !strings.HasSuffix(st.StateDir, "disk/state") || len(st.Accounts[0].Sinks) != 0 {
 			t.Errorf("%+v", st)
 		}
@@ -113,7 +95,7 @@ func TestObserving(t *testing.T) {
 				t.Errorf("%d requests for account %s", n, name)
 			}
 		}
-		if contents(t, w.path("disk")) != before {
+		if filestest.Contents(t, w.path("disk")) != before {
 			t.Error("the state directory has changed")
 		}
 		w.consumers.mu.Lock()

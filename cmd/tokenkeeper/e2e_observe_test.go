@@ -1,38 +1,16 @@
 package main
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
-
-// everything is what stands in a folder, but for sockets.
-func everything(t *testing.T, dir string) string {
-	t.Helper()
-	var all strings.Builder
-	if err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.Type()&fs.ModeSocket != 0 {
-			return err
-		}
-		all.WriteString(path + "\n")
-		if e.IsDir() {
-			return nil
-		}
-		b, err := os.ReadFile(path)
-		all.Write(b)
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return all.String()
-}
 
 // One who only observes shows two accounts, one of the store and one of a shared file, until
 // both are long due: no request reaches a broker, and what is on the disk stays as it is,
@@ -53,7 +31,7 @@ func TestObserveSpendsNothing(t *testing.T) {
 	}
 	s.logIn(t, schwab, schwabAccount, format.Schwab)
 	file := tokenFileOf(t, g, format.SaxoCache, g.IssuedAt)
-	state, bots := everything(t, s.path("state")), everything(t, s.path("bots"))
+	state, bots := filestest.Contents(t, s.path("state")), filestest.Contents(t, s.path("bots"))
 	r := startRun(t, s, "--observe")
 	r.until(func(st control.Status) bool {
 		for _, name := range []string{schwabAccount, saxoAccount} {
@@ -87,10 +65,10 @@ func TestObserveSpendsNothing(t *testing.T) {
 			t.Errorf("%s.json was delivered", name)
 		}
 	}
-	if everything(t, s.path("state")) != state {
+	if filestest.Contents(t, s.path("state")) != state {
 		t.Error("the state directory has changed")
 	}
-	if everything(t, s.path("bots")) != bots {
+	if filestest.Contents(t, s.path("bots")) != bots {
 		t.Error("the shared file, or something beside it, has changed")
 	}
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
@@ -31,7 +32,7 @@ func TestPeek(t *testing.T) {
 	if err := errors.Join(s.Commit(context.Background(), rec), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	before := contents(t, dir)
+	before := filestest.Contents(t, dir)
 	if _, err := store.Peek(dir); err != nil {
 		t.Errorf("a good one: %v", err)
 	}
@@ -44,7 +45,7 @@ func TestPeek(t *testing.T) {
 	if err := os.Chmod(file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if after := contents(t, dir); after != before {
+	if after := filestest.Contents(t, dir); after != before {
 		t.Errorf("looking changed it: %q, %q before", after, before)
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY, 0)
@@ -58,23 +59,6 @@ func TestPeek(t *testing.T) {
 	if _, err := store.Peek(dir); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a damaged one: %v", err)
 	}
-}
-
-// contents are the names and the content of the files in a directory.
-func contents(t *testing.T, dir string) string {
-	t.Helper()
-	var all strings.Builder
-	if err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		all.WriteString(path + string(b))
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return all.String()
 }
 
 func TestPeekedRecords(t *testing.T) {
@@ -96,13 +80,13 @@ func TestPeekedRecords(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := contents(t, dir)
+	before := filestest.Contents(t, dir)
 	c, err := store.Peek(dir)
 	all := c.Records()
 	if err != nil || len(all) != 1 || all[0].Account != "a" || all[0].Token.RefreshToken.Reveal() != "y" {
 		t.Errorf("records: %+v, %v", all, err)
 	}
-	if contents(t, dir) != before {
+	if filestest.Contents(t, dir) != before {
 		t.Error("looking changed it")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -35,7 +36,7 @@ func TestObserve(t *testing.T) {
 	if err := errors.Join(s.Commit(t.Context(), rec), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	before := contents(t, dir)
+	before := filestest.Contents(t, dir)
 	o, err := store.Observe(dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func TestObserve(t *testing.T) {
 	if got, err := o.Load(t.Context(), "a"); err != nil || got.Version != 2 || o.Fault() != nil {
 		t.Errorf("%+v, %v, %v", got, err, o.Fault())
 	}
-	if contents(t, dir) != before {
+	if filestest.Contents(t, dir) != before {
 		t.Error("it was written")
 	}
 	s, err = store.Open(dir, store.Options{})
