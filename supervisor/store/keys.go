@@ -14,6 +14,7 @@ import (
 //	accounts/<id>/requests   JSON of its requests
 //	accounts/<id>/refusal    JSON of Health, of an account without a record
 //	accounts/<id>/pause      JSON of Pause
+//	accounts/<id>/names      JSON of the names that its login had before, see formerName
 //	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
 //	alerts/<key>             JSON of event.Alert
 //	passed/<account>         JSON of when that name was free of its login, see Store.Passed
@@ -33,6 +34,7 @@ const (
 	partRequests   = "requests"
 	partRefusal    = "refusal"
 	partPause      = "pause"
+	partNames      = "names"
 )
 
 // longestName is far above what a configuration has and far below the longest

@@ -64,7 +64,12 @@ func (s *state) rename(c *change, from, to string, version uint64, now time.Time
 	case len(foreign) > 0:
 		return fmt.Errorf("a newer program has stored %s, which can't be renamed by this one: %w", foreign[0], ErrConflict)
 	}
+	names, free := s.namesAs(from, to, now)
 	s.takeOut(c, from, now)
+	c.put(accountKey(to, partNames), names)
+	if !free.Equal(s.passed[to]) {
+		c.putPassed(to, free)
+	}
 	s.dropLines(c, to) // of a token that was another one
 	a.record.Account = to
 	c.putRecord(a.record)
@@ -87,12 +92,49 @@ func (s *state) rename(c *change, from, to string, version uint64, now time.Time
 	return nil
 }
 
+// formerName is a name that an account's login had before it was renamed.
+type formerName struct {
+	Name string    `json:"name"`
+	Left time.Time `json:"left"`
+	// Free is when the name was free of yet another login, before this one left it; zero:
+	// never.
+	Free time.Time `json:"free,omitzero"`
+}
+
+// namesAs are the former names of from's login, each once, as soon as it is called to; free
+// is when that name was free of another login: as before this one left it, if nobody has
+// had it since.
+func (s *state) namesAs(from, to string, now time.Time) (names []formerName, free time.Time) {
+	free = s.passed[to]
+	for _, n := range s.of(from).names {
+		switch {
+		case n.Name != to:
+			names = append(names, n)
+		case n.Left.Equal(free):
+			free = n.Free
+		}
+	}
+	return append(names, formerName{Name: from, Left: instant(now), Free: s.passed[from]}), free
+}
+
+// instant is a moment as it is stored.
+func instant(t time.Time) time.Time { return t.UTC().Round(0) }
+
+// putPassed notes when a name was free of its login; zero: never.
+func (c *change) putPassed(name string, at time.Time) {
+	if at.IsZero() {
+		c.drop(passedKey(name))
+		return
+	}
+	c.put(passedKey(name), instant(at))
+}
+
 // takeOut takes out all that is stored of an account, what a newer program has stored
 // of it included, and notes since when the name is free of a login.
 func (s *state) takeOut(c *change, name string, now time.Time) {
 	a := s.of(name)
 	if a.record.Version > 0 {
-		c.put(passedKey(name), now.UTC().Round(0))
+		c.putPassed(name, now)
 	}
 	for _, p := range a.parts() {
 		c.drop(accountKey(name, p.name))

@@ -43,6 +43,7 @@ type account struct {
 	login    *Login
 	requests []Request
 	pause    *Pause
+	names    []formerName
 }
 
 // storedPart is one part of what is stored of an account, under a key of its own.
@@ -61,6 +62,7 @@ func (a *account) parts() []storedPart {
 		{partRequests, a.requests, a.requests != nil},
 		{partRefusal, a.refusal, a.refusal != nil},
 		{partPause, a.pause, a.pause != nil},
+		{partNames, a.names, a.names != nil},
 	}
 	return slices.DeleteFunc(all, func(p storedPart) bool { return !p.there })
 }
@@ -168,6 +170,8 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 		a.refusal, err = decoded[*Health](value)
 	case partPause:
 		a.pause, err = decoded[*Pause](value)
+	case partNames:
+		a.names, err = decoded[[]formerName](value)
 	default:
 		s.putForeign(accountKey(name, part), value)
 	}

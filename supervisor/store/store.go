@@ -164,7 +164,8 @@ type Store interface {
 	Forget(ctx context.Context, account string) error
 	// Passed is when Rename or Forget took a login away from the account's name, the last
 	// time; zero: never. It stays, whoever gets the name: destinations may still hold
-	// that login under it.
+	// that login under it. Only if a Rename brings that very login back, and no other had
+	// the name meanwhile, it is what it was before.
 	Passed(ctx context.Context, account string) (time.Time, error)
 
 	// SaveAlert stores the newest state of an alert, by its key. The ledger

@@ -57,6 +57,11 @@ func goldenAlert() event.Alert {
 	}
 }
 
+// goldenMoved is of a login that came to another name, from its former one.
+func goldenMoved() Record {
+	return Record{Account: "before", Version: 1, Grant: 1, Token: recordtest.Token(1), StoredAt: recordtest.Golden().StoredAt}
+}
+
 // TestReleaseWhole writes the files, once.
 func TestReleaseWhole(t *testing.T) {
 	if !*release {
@@ -80,7 +85,8 @@ func TestReleaseWhole(t *testing.T) {
 	}
 	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()), s.PutLogin(t.Context(), recordtest.WholeLogin()),
 		s.PutRequests(t.Context(), "saxo-live", recordtest.WholeRequests()), s.Abandon(t.Context(), "new-one", "", 0, recordtest.Whole().Health),
-		s.PutPause(t.Context(), "saxo-live", new(recordtest.WholePause())), s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close()); err != nil {
+		s.PutPause(t.Context(), "saxo-live", new(recordtest.WholePause())), s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()),
+		s.Commit(t.Context(), goldenMoved()), s.Rename(t.Context(), "before", "after", 1), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.ReadFile(filepath.Join(dir, FileName))
@@ -186,6 +192,16 @@ func TestGoldenWholeStore(t *testing.T) {
 	}
 	if owner, err := s.Owner(ctx); err != nil || !reflect.DeepEqual(owner, goldenOwner()) {
 		t.Errorf("it belongs to %+v (%v)", owner, err)
+	}
+	free, err := s.Passed(ctx, "before")
+	if err != nil || !free.Equal(recordtest.Golden().StoredAt) {
+		t.Errorf("the former name was free %s (%v)", free, err)
+	}
+	if err := s.Rename(ctx, "after", "before", 1); err != nil {
+		t.Fatal(err)
+	}
+	if free, err = s.Passed(ctx, "before"); err != nil || !free.IsZero() {
+		t.Errorf("its login is back, and the name was free %s (%v)", free, err)
 	}
 
 	in.Unread, in.UnreadAttempt = true, in.Attempt

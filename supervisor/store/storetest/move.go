@@ -77,6 +77,49 @@ func testRename(t *testing.T, o Opener) {
 	passed(t, s, "after another login", map[string]bool{"old": true, "new": false})
 }
 
+// A login that comes back to a name it had is no stranger there, whatever it was called
+// meanwhile: what destinations hold under that name from before is its own.
+func testRenameBack(t *testing.T, o Opener) {
+	ctx := t.Context()
+	rename := func(s store.Store, names ...string) {
+		t.Helper()
+		for n, to := range names[1:] {
+			rec, err := s.Load(ctx, names[n])
+			must(t, err)
+			must(t, s.Rename(ctx, names[n], to, rec.Version))
+		}
+	}
+	s := open(t, o)
+	must(t, s.Commit(ctx, First("a")))
+	rename(s, "a", "b", "c", "a")
+	for _, when := range []string{"at once", "after reopening"} {
+		passed(t, s, when, map[string]bool{"a": false, "b": true, "c": true})
+		s = reopen(t, s, o)
+	}
+	rename(s, "a", "b")
+	passed(t, s, "once more", map[string]bool{"a": true, "b": false, "c": true})
+
+	// Another login has the name meanwhile.
+	must(t, s.Commit(ctx, First("a")))
+	must(t, s.Forget(ctx, "a"))
+	rename(s, "b", "a")
+	passed(t, s, "after another one that was forgotten", map[string]bool{"a": true, "b": true, "c": true})
+	other, err := s.Passed(ctx, "a")
+	must(t, err)
+	rename(s, "a", "c", "a")
+	again, err := s.Passed(ctx, "a")
+	if must(t, err); !again.Equal(other) {
+		t.Errorf("the name was free of another login at %s, and by now at %s", other, again)
+	}
+	// What left a name is one login, and what comes is another.
+	must(t, s.Commit(ctx, First("d")))
+	rename(s, "d", "e")
+	must(t, s.Forget(ctx, "e"))
+	must(t, s.Commit(ctx, First("e")))
+	rename(s, "e", "d")
+	passed(t, s, "another login of the name between", map[string]bool{"d": true, "e": true})
+}
+
 // passed checks which names have lost a login, just now.
 func passed(t *testing.T, s store.Store, when string, names map[string]bool) {
 	t.Helper()

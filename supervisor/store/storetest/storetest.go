@@ -52,6 +52,7 @@ func Run(t *testing.T, place Place) {
 		{"Tries", testTries},
 		{"Alerts", testAlerts},
 		{"Rename", testRename},
+		{"RenameBack", testRenameBack},
 		{"RenameRefused", testRenameRefused},
 		{"Forget", testForget},
 		{"Hold", testHold},
