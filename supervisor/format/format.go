@@ -18,6 +18,9 @@ type Document struct {
 	AccessToken sdk.Secret
 	// RefreshToken is zero unless the sink has include_refresh_token.
 	RefreshToken sdk.Secret
+	// Several are the refresh tokens that stand whole in a file that is cut off or damaged,
+	// if they are more than one: RefreshToken is zero then. They are only read: see [Salvage].
+	Several []sdk.Secret
 	// IDToken goes where the refresh token goes.
 	IDToken   sdk.Secret
 	TokenType string

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
@@ -11,8 +12,8 @@ import (
 // Salvage looks at what no [Decode] can read. rest says whether a token may be there, or
 // may have been: all that is written and is neither blank nor JSON without a word of
 // tokens. d has the refresh token, if one stands whole in JSON that is cut off or
-// damaged, and no other one beside it: nothing else of such a file is believed. That
-// it has none says nothing.
+// damaged, or [Document.Several], if others stand beside it: nothing else of such a file is
+// believed. That it has none says nothing.
 func Salvage(b []byte) (d Document, rest bool) {
 	b = bytes.Trim(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), " \t\r\n\x00") // NUL: what a loss of power leaves of a file
 	var whole any
@@ -22,12 +23,18 @@ func Salvage(b []byte) (d Document, rest bool) {
 	case json.Unmarshal(b, &whole) == nil: // of a layout that nobody here knows
 		return d, speaksOfToken(whole)
 	}
+	var found []sdk.Secret
 	for _, m := range wholeRefreshToken.FindAllSubmatch(b, -1) {
-		found := sdk.NewSecret(string(m[1]))
-		if !d.RefreshToken.IsZero() && !d.RefreshToken.Equal(found) {
-			return Document{}, true
+		if token := sdk.NewSecret(string(m[1])); !slices.ContainsFunc(found, token.Equal) {
+			found = append(found, token)
 		}
-		d.RefreshToken = found
+	}
+	switch len(found) {
+	case 0:
+	case 1:
+		d.RefreshToken = found[0]
+	default:
+		d.Several = found
 	}
 	return d, true
 }

@@ -1,6 +1,9 @@
 package format
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // What is left of a file that nobody can read: whether a token may be among it, and which
 // one stands there whole.
@@ -27,11 +30,17 @@ func TestSalvage(t *testing.T) {
 		`[{"x": [{"auth_token": "R"}]}]`:  {"", true},
 		`{"telegram_token": "R"}`:         {"", false}, // of something else
 		"\x00\x00R3":                      {"", true},
-		`{"refresh_token":"R3","old":{"refresh_token":"R2"`: {"", true},
+		`{"refresh_token":"R3","old":{"refresh_token":"R2"`: {"R3 R2", true},
+		`{"refresh_token":"R3"}{"refresh_token":"R3"}`:      {"R3", true},
+		`{"refresh_token":"R3"}{"refresh_token":"R`:         {"R3", true},
 	} {
 		d, rest := Salvage([]byte(text))
-		if d.RefreshToken.Reveal() != want.token || rest != want.rest || !d.AccessToken.IsZero() {
-			t.Errorf("%q: %q, rest %t", text, d.RefreshToken.Reveal(), rest)
+		var all []string
+		for _, one := range d.Several {
+			all = append(all, one.Reveal())
+		}
+		if d.RefreshToken.Reveal()+strings.Join(all, " ") != want.token || rest != want.rest || !d.AccessToken.IsZero() {
+			t.Errorf("%q: %q, several %q, rest %t", text, d.RefreshToken.Reveal(), all, rest)
 		}
 	}
 }

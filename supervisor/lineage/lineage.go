@@ -43,7 +43,7 @@ type Found struct {
 	// clock.
 	Document format.Document
 	// Hidden: something is there that can't be read. Rest: because it is cut off or
-	// damaged; a refresh token that stands whole in it is in Document.
+	// damaged; a refresh token that stands whole in it is in Document, or several are.
 	Hidden, Rest bool
 	// Wrote is when we have written there last; zero: never, or not known.
 	Wrote time.Time
@@ -122,6 +122,8 @@ func (o Ours) Judge(f Found, now time.Time) Judgement {
 	theirs := d.RefreshToken.Fingerprint()
 	has := o.Record.Version > 0
 	switch {
+	case len(d.Several) > 0:
+		return Judgement{Verdict: o.several(f, now)}
 	case theirs == "":
 		return Judgement{Verdict: o.hidden(f, now)}
 	case has && theirs == o.Record.Token.RefreshToken.Fingerprint():
@@ -175,6 +177,27 @@ func OfBefore(free time.Time, d format.Document) bool {
 		}
 	}
 	return !from.After(free.Add(clocksDiffer))
+}
+
+// several is the verdict of refresh tokens that stand side by side in what is left of a
+// place. None of them is known to be the living one, so none is taken, and only if each is
+// known here, or outlived, is nothing lost with all of them.
+func (o Ours) several(f Found, now time.Time) Verdict {
+	all, found := Past, f.Document.Several
+	f.Document.Several = nil
+	for _, one := range found {
+		f.Document.RefreshToken = one
+		switch v := o.Judge(f, now).Verdict; {
+		case v.Newer(), v == Doubtful:
+			return Doubtful
+		case v.Known():
+		case v == Outlived && all == Past:
+			all = Outlived
+		case v != Outlived:
+			all = Unknown
+		}
+	}
+	return all
 }
 
 func (o Ours) hidden(f Found, now time.Time) Verdict {

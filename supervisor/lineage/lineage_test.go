@@ -58,6 +58,14 @@ func TestJudge(t *testing.T) {
 	none := func(w *world) { w.Record = store.Record{} }
 	left := func(w *world) { w.Left = func(string) string { return "old" } }
 	token := func(w *world, refresh string) { w.Document.RefreshToken = sdk.NewSecret(refresh) }
+	several := func(all ...string) func(*world) {
+		return func(w *world) {
+			w.Found.Document, w.Rest = format.Document{WrittenAt: came.Add(time.Minute)}, true
+			for _, one := range all {
+				w.Document.Several = append(w.Document.Several, sdk.NewSecret(one))
+			}
+		}
+	}
 	dead := func(w *world) { w.Record.Health.NeedsLogin = sdk.NewSecret("r3").Fingerprint() }
 	earlier := func(w *world) { w.Document.Expiry, w.Document.IssuedAt = came.Add(life-5*time.Minute), time.Time{} }
 	endless := func(w *world) { w.Document.Expiry, w.Document.IssuedAt = time.Time{}, time.Time{} }
@@ -73,9 +81,16 @@ func TestJudge(t *testing.T) {
 		want   lineage.Verdict
 	}{
 		"unknown, ends later, written after ours came": {nil, lineage.Newer},
-		"no refresh token":                                    {[]func(*world){func(w *world) { token(w, "") }}, lineage.Silent},
-		"hidden, written after ours came":                     {[]func(*world){func(w *world) { w.Found.Document = format.Document{WrittenAt: came.Add(time.Minute)}; w.Hidden = true }}, lineage.Doubtful},
-		"hidden, as we left it":                               {[]func(*world){func(w *world) { w.Found.Document = format.Document{WrittenAt: came.Add(time.Minute)}; w.Hidden = true }, wrote}, lineage.Silent},
+		"no refresh token":                        {[]func(*world){func(w *world) { token(w, "") }}, lineage.Silent},
+		"hidden, written after ours came":         {[]func(*world){func(w *world) { w.Found.Document = format.Document{WrittenAt: came.Add(time.Minute)}; w.Hidden = true }}, lineage.Doubtful},
+		"hidden, as we left it":                   {[]func(*world){func(w *world) { w.Found.Document = format.Document{WrittenAt: came.Add(time.Minute)}; w.Hidden = true }, wrote}, lineage.Silent},
+		"several, one of them is not known":       {[]func(*world){several("r3", "rX")}, lineage.Doubtful},
+		"several, in a file as we left it":        {[]func(*world){several("rX", "r1", "rY"), wrote}, lineage.Unknown},
+		"several, and we have none":               {[]func(*world){several("rX", "rY"), none}, lineage.Doubtful},
+		"several, and ours is dead":               {[]func(*world){several("rX", "r3"), dead}, lineage.Doubtful},
+		"several, one of them another account's":  {[]func(*world){several("r3", "two's")}, lineage.Unknown},
+		"several, all of them known":              {[]func(*world){several("r3", "r1")}, lineage.Past},
+		"several, before the broker gave us ours": {[]func(*world){several("r1", "rX"), func(w *world) { w.Document.WrittenAt = came.Add(-time.Minute) }}, lineage.Outlived},
 		"ours":                                                {[]func(*world){func(w *world) { token(w, "r3"); w.Document.AccessToken = sdk.NewSecret("a3") }}, lineage.Same},
 		"ours, with a younger access token":                   {[]func(*world){func(w *world) { token(w, "r3") }}, lineage.Renewed},
 		"ours, with an older one":                             {[]func(*world){func(w *world) { token(w, "r3") }, earlier}, lineage.Stale},
@@ -147,7 +162,10 @@ func TestWords(t *testing.T) {
 		"its access token ends 5m0s after ours":                            func(*lineage.Found) {},
 		"the file was written before our token came, 2026-03-01T11:00:00Z": func(f *lineage.Found) { f.Document.WrittenAt = came.Add(-time.Hour) },
 		"the file was written after our token came":                        func(*lineage.Found) {},
-		"died 2026-03-01T12:00:00Z":                                        func(f *lineage.Found) { f.Document.RefreshExpiry, f.Document.WrittenAt = came, came },
+		"the file holds 2 refresh tokens, and not all of them are": func(f *lineage.Found) {
+			f.Document.RefreshToken, f.Document.Several = sdk.Secret{}, []sdk.Secret{sdk.NewSecret("rX"), sdk.NewSecret("rY")}
+		},
+		"died 2026-03-01T12:00:00Z": func(f *lineage.Found) { f.Document.RefreshExpiry, f.Document.WrittenAt = came, came },
 	} {
 		o, f := ours(), unknown()
 		change(&f)

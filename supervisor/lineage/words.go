@@ -20,6 +20,9 @@ func (o Ours) Words(place string, f Found, j Judgement, now time.Time) string {
 		return fmt.Sprintf("%s holds a refresh token that died %s, by its own word", place, d.RefreshExpiry.UTC().Format(time.RFC3339))
 	}
 	parts := []string{place + " holds a refresh token that is none of this login's, as far as we know"}
+	if n := len(d.Several); n > 0 {
+		parts[0] = fmt.Sprintf("%s holds %d refresh tokens, and not all of them are this login's, as far as we know", place, n)
+	}
 	if later, known := o.later(d, now); known {
 		side := "before"
 		if later > 0 {

@@ -175,15 +175,21 @@ func TestTheRestOfADamagedFileIsKept(t *testing.T) {
 }
 
 // What is left of a file may be the only copy of a login: a refresh token that stands in it
-// whole is neither written over nor outdone by ours before a person has decided.
+// whole is neither written over nor outdone by ours before a person has decided, and no more
+// are two.
 func TestAnUnknownTokenInTheRestIsAskedAbout(t *testing.T) {
+	for _, rest := range []string{`{"refresh_token": "theirs", "access_tok`, `{"refresh_token": "theirs"}{"refresh_token": "another", "access_tok`} {
+		t.Run("", func(t *testing.T) { asksAboutRest(t, rest) })
+	}
+}
+
+func asksAboutRest(t *testing.T, rest string) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newSharedRig(t)
 		defer r.watch()()
 		r.botWrites(r.record("one").Token, true)
 		g := r.start()
 		time.Sleep(time.Minute)
-		const rest = `{"refresh_token": "theirs", "access_tok`
 		if err := os.WriteFile(r.path, []byte(rest), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -108,15 +109,28 @@ func Lacks(s *Share, rec store.Record) (text string, unseen bool) {
 	return text, false
 }
 
+// nothingWhole says whether no refresh token stands whole in what is left of a file.
+func nothingWhole(d format.Document) bool { return d.RefreshToken.IsZero() && len(d.Several) == 0 }
+
+// printOf tells by which refresh tokens a document is the one that was seen before.
+func printOf(d format.Document) string {
+	all := []string{d.RefreshToken.Fingerprint()}
+	for _, one := range d.Several {
+		all = append(all, one.Fingerprint())
+	}
+	return strings.Join(all, " ")
+}
+
 // remainder is what is left of a file that is cut off or damaged.
 type remainder struct{ *Share }
 
 // judge judges a refresh token that stands whole in a file that is cut off or damaged like
-// one in a whole file, because that may be the only copy of it. unknown: it is none that
+// one in a whole file, because that may be the only copy of it. Of several it is none that is
+// newer. unknown: it is none that
 // ours has replaced, and none since which the broker has given us ours, so that nothing may
 // be written over it.
 func (s remainder) judge(d format.Document, compare Compare, by advice.Token) (seen Sight, unknown bool) {
-	if d.RefreshToken.IsZero() {
+	if nothingWhole(d) {
 		return Sight{}, false
 	}
 	switch o, j := compare(d); {
@@ -166,7 +180,7 @@ const (
 func read(ctx context.Context, file File, mendable bool) (d format.Document, err error) {
 	for n := 0; ; n++ {
 		d, err = file.Read()
-		if n == readsAgain || !holdsNothing(err) || !mendable && d.RefreshToken.IsZero() {
+		if n == readsAgain || !holdsNothing(err) || !mendable && nothingWhole(d) {
 			return d, err
 		}
 		select {
@@ -202,7 +216,7 @@ func (s *Share) judgeZone(d format.Document, o lineage.Ours, v lineage.Verdict) 
 // comes from: it or ours may have replaced the other, and to use the wrong one could end
 // the grant. kept is where what is left of the file is, if it is cut off or damaged.
 func (s *Share) ask(d format.Document, o lineage.Ours, j lineage.Judgement, by advice.Token, kept string) (q Question, news bool) {
-	mine, theirs := o.Record.Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
+	mine, theirs := o.Record.Token.RefreshToken.Fingerprint(), printOf(d)
 	now := s.account.Clock.Now().Wall
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -161,6 +161,10 @@ func TestLookAtTheRest(t *testing.T) {
 				if err != nil || (seen.Newer != nil) != c.newer || (seen.Asked.Text != "") != c.asked || (m.writes > 0) == (c.newer || c.asked) {
 					t.Errorf("seen %+v, %d writes, %v", seen, m.writes, err)
 				}
+				several := share(&memory{doc: format.Document{Several: []sdk.Secret{sdk.NewSecret("refresh-2"), sdk.NewSecret("refresh-3")}}, err: format.ErrUnreadable, rest: true})
+				if seen, err := several.Look(t.Context(), rec, judged(rec, c.verdict), advice.Token{Account: "one"}); c.asked && (err != nil || seen.Asked.Text == "" || seen.Newer != nil) {
+					t.Errorf("of several: %+v, %v", seen, err)
+				}
 				if c.asked && (!strings.Contains(seen.Asked.Text, "/bots/t.json.damaged") || !s.Differs(rec, judged(rec, c.verdict))) {
 					t.Errorf("nobody is told where the rest is kept, or looks again: %s", seen.Asked.Text)
 				}

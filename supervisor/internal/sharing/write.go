@@ -60,7 +60,7 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return true
-	case errors.Is(err, format.ErrUnreadable) && !d.RefreshToken.IsZero(): // it is cut off, and judged as if it were whole
+	case errors.Is(err, format.ErrUnreadable) && !nothingWhole(d): // it is cut off, and judged as if it were whole
 	case errors.Is(err, format.ErrUnreadable): // perhaps for a moment: a look reads it again, and keeps what is left
 		return false
 	case err != nil: // it is put there at a look that can read it
@@ -69,7 +69,7 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 		return false
 	}
 	s.mu.Lock()
-	decided := s.asked.theirs != "" && s.asked.theirs == d.RefreshToken.Fingerprint()
+	decided := s.asked.theirs != "" && s.asked.theirs == printOf(d)
 	s.mu.Unlock()
 	switch v := o.Judge(lineage.Found{Document: d}, s.account.Clock.Now().Wall).Verdict; v {
 	case lineage.Silent, lineage.Outlived:

@@ -71,6 +71,15 @@ func TestCompare(t *testing.T) {
 		"cut off, with an unknown one in it": {func(w *world) {
 			w.held = readback.Held{Rest: true, At: wrote.Add(time.Second), Document: format.Document{RefreshToken: sdk.NewSecret("new")}}
 		}, readback.Living},
+		"cut off, with several in it": {func(w *world) {
+			w.held = readback.Held{Rest: true, At: wrote.Add(time.Second), Document: format.Document{Several: []sdk.Secret{sdk.NewSecret("ours"), sdk.NewSecret("new")}}}
+		}, readback.Doubtful},
+		"the same, as we left it": {func(w *world) {
+			w.held = readback.Held{Rest: true, At: wrote, Document: format.Document{Several: []sdk.Secret{sdk.NewSecret("ours"), sdk.NewSecret("new")}}}
+		}, readback.Strange},
+		"cut off, with several of ours in it": {func(w *world) {
+			w.held = readback.Held{Rest: true, At: wrote.Add(time.Second), Document: format.Document{Several: []sdk.Secret{sdk.NewSecret("ours"), sdk.NewSecret("past")}}}
+		}, readback.Past},
 		"cut off, with ours in it": {func(w *world) {
 			w.held = readback.Held{Rest: true, At: wrote.Add(time.Second), Document: format.Document{RefreshToken: sdk.NewSecret("ours")}}
 		}, readback.Ours},
