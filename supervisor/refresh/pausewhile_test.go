@@ -196,7 +196,8 @@ func TestAPauseThatIsStoredWhileItsKeeperIsRetired(t *testing.T) {
 }
 
 // A paused account without a token looks for its first one in the file: at the start, and
-// again and again while a bot has the lock, and asks the broker for nothing.
+// again and again while a bot has the lock, with a pause each time, and asks the broker for
+// nothing.
 func TestAPausedAccountTakesItsFirstToken(t *testing.T) {
 	for name, locked := range map[string]bool{"at the start": false, "once the lock is free": true} {
 		t.Run(name, func(t *testing.T) {
@@ -207,6 +208,7 @@ func TestAPausedAccountTakesItsFirstToken(t *testing.T) {
 				r.pause("one", 0)
 				r.botRefreshes(true)
 				r.restart()
+				defer r.watch()()
 				release := func() error { return nil }
 				if locked {
 					var err error
@@ -221,6 +223,16 @@ func TestAPausedAccountTakesItsFirstToken(t *testing.T) {
 				if v := r.status("one").Version; (v == 0) != locked {
 					t.Errorf("version %d", v)
 				}
+				if n := r.count(event.SharedFileHeld); (n > 0) != locked {
+					t.Errorf("told %d times that the lock is held", n)
+				}
+				r.mu.Lock()
+				for _, e := range r.events {
+					if e.Type == event.SharedFileHeld && !e.Next.After(e.Time) {
+						t.Errorf("at %s it looks again without a pause, %s", e.Time, e.Next)
+					}
+				}
+				r.mu.Unlock()
 				if err := release(); err != nil {
 					t.Error(err)
 				}
