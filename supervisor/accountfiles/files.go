@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -109,12 +110,38 @@ type Watch struct {
 	patience time.Duration // for which an inherited lock waits for the attempt to be settled
 }
 
+// leaving is for how long a disk that does not answer is waited for at the end.
+const leaving = 2 * time.Second
+
 // Run tells of every change until ctx ends. Where changes can't be watched, the
-// regular look has to do.
+// regular look has to do. A look at a disk that does not answer is left behind.
 func (w Watch) Run(ctx context.Context) error {
-	if err := w.file.Watch(ctx, w.changed); err != nil && ctx.Err() == nil {
-		w.log.Warn("the shared file is looked at every 30 s only", "account", w.account, "error", err)
-		<-ctx.Done()
+	ended := make(chan error, 1)
+	go func() { ended <- w.watch(ctx) }()
+	select {
+	case err := <-ended:
+		if err != nil && ctx.Err() == nil {
+			w.log.Warn("the shared file is looked at every 30 s only", "account", w.account, "error", err)
+			<-ctx.Done()
+		}
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-ended:
+	case <-time.After(leaving):
 	}
 	return nil
+}
+
+// watch fails also where something panics. The value may hold anything, a token too: its
+// type and the stack have to do.
+func (w Watch) watch(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			w.log.Error("a panic at the watch of a shared file", "account", w.account, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			err = fmt.Errorf("a panic of type %T, which is a defect of Tokenkeeper: please report it with what the log says", v)
+		}
+	}()
+	return w.file.Watch(ctx, w.changed)
 }

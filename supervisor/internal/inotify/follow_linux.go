@@ -2,11 +2,13 @@ package inotify
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,8 +46,27 @@ type place struct {
 // followed is a path, and what whoever follows it calls it.
 type followed struct{ path, tag string }
 
-// Close ends it. A word that is on its way may still come.
+// closing is for how long a directory that does not answer is waited for by who closes.
+const closing = time.Second
+
+// errClosing: somebody looks at a directory that does not answer.
+var errClosing = fmt.Errorf("a directory that is followed has not answered for %s; it is followed until it does", closing)
+
+// Close ends it. A word that is on its way may still come. A directory that does not
+// answer, as of a network drive whose server is gone, keeps nobody waiting for longer than
+// a second.
 func (f *Follower) Close() error {
+	closed := make(chan error, 1)
+	go func() { closed <- f.close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(closing):
+		return errClosing
+	}
+}
+
+func (f *Follower) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	watches := maps.Keys(f.places)

@@ -130,6 +130,29 @@ func TestFollowerLosesNoPath(t *testing.T) {
 	}
 }
 
+// A directory that does not answer, at which somebody looks, holds up nobody's end.
+func TestCloseWaitsForNoDirectory(t *testing.T) {
+	r := startFollowing(t)
+	r.must(r.Add(r.at("a"), "a"))
+	r.mu.Lock() // as who looks has it
+	closed := make(chan error, 1)
+	go func() { closed <- r.Close() }()
+	select {
+	case err := <-closed:
+		if err == nil {
+			t.Error("it is closed, and somebody looks")
+		}
+	case <-waittest.Late(t):
+		t.Error("it waits for who looks")
+	}
+	r.mu.Unlock()
+	waittest.Until(t, "the directory has answered", func() bool {
+		r.instance.mu.Lock()
+		defer r.instance.mu.Unlock()
+		return r.instance.kernel == nil
+	})
+}
+
 // The kernel says nothing when a link on the way leads elsewhere, or when a
 // directory further up is moved. Who follows the path once more follows what is
 // there then.
