@@ -78,7 +78,12 @@ func separator(err error) string {
 	return " "
 }
 
-func (s *Supervisor) reload(ctx context.Context, refused func(was, is *config.Config) error) (difference.Difference, error) {
+func (s *Supervisor) reload(ctx context.Context, refused func(was, is *config.Config) error) (_ difference.Difference, err error) {
+	defer func() {
+		if v := recover(); v != nil { // of who reads, tries or builds: nobody was ended
+			err = panicked(s.log, v)
+		}
+	}()
 	cfg, err := s.opts.Reread()
 	if err == nil {
 		err = refused(s.roster.Now().Config, cfg)
@@ -314,7 +319,7 @@ func (c change) open() (names []string) {
 func (c change) addProviders(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = c.panicked(v)
+			err = panicked(c.log, v)
 		}
 	}()
 	for _, name := range c.providers {

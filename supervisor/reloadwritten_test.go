@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
 // Because the configuration was written, everything comes that came and changed, and no
@@ -74,5 +76,33 @@ func TestReloadOfWhatWasWritten(t *testing.T) {
 		if c, err := w.prepare(t.Context(), cfg); err != nil || c.what.String() != "reload changed" || len(c.providers)+len(c.sinks) > 0 {
 			t.Errorf("%s: of %v and %v nothing differs (%v)", c.what, c.providers, c.sinks, err)
 		}
+	})
+}
+
+// What panics while it is read is told as whatever else is wrong with it.
+func TestReloadOfWhatWasWrittenThatPanics(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		read := w.opts.Reread
+		w.opts.Reread = func() (*config.Config, error) { panic("canary") }
+		w.write(strings.ReplaceAll(worldYAML(c), "before_expiry: 5m", "before_expiry: 6m"))
+		w.reloadWritten(t.Context())
+		synctest.Wait()
+		if told := w.alerted(); len(told) != 1 || !strings.Contains(told[0], "a panic of type string") {
+			t.Errorf("the alerts are %q", told)
+		}
+		if st := w.status(); !strings.Contains(st.ConfigReloadError, "a panic of type string") || strings.Contains(w.log.String(), "canary") {
+			t.Errorf("the status says %q, or the log what panicked", st.ConfigReloadError)
+		}
+		w.opts.Reread = read
+		w.reloadWritten(t.Context())
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if told := w.alerted(); len(told) > 0 {
+			t.Errorf("it was read, and the alerts are %q", told)
+		}
+		w.goesOn("main", "side")
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"strings"
 
@@ -24,7 +25,7 @@ var errBroken = errors.New("the configuration was being read again, and nobody c
 // their place, and nobody would see that.
 func (c change) ends(why *error) {
 	if v := recover(); v != nil {
-		*why = fmt.Errorf("%w: %w", errBroken, c.panicked(v))
+		*why = fmt.Errorf("%w: %w", errBroken, panicked(c.log, v))
 		select {
 		case c.broken <- *why:
 		default: // it ends already
@@ -34,8 +35,8 @@ func (c change) ends(why *error) {
 
 // panicked logs a panic and returns it as an error. The value may hold anything, a token
 // too: its type and the stack have to do.
-func (c change) panicked(v any) error {
-	c.log.Error("a panic while the configuration is read again", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+func panicked(log *slog.Logger, v any) error {
+	log.Error("a panic while the configuration is read again", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 	return fmt.Errorf("a panic of type %T, which is a defect of Tokenkeeper: please report it with what the log says", v)
 }
 
