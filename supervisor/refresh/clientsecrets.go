@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -79,6 +80,11 @@ func (s *clientSecrets) of(fingerprint string) sdk.Secret {
 		return sdk.Secret{}
 	}
 	return s.all[0]
+}
+
+// has says whether one of them has that fingerprint.
+func (s *clientSecrets) has(fingerprint string) bool {
+	return slices.ContainsFunc(s.all, func(secret sdk.Secret) bool { return s.fingerprint(secret) == fingerprint })
 }
 
 // next is the fingerprint of the secret to present: of the accepted one before the
@@ -151,7 +157,9 @@ func (a presented) now() sdk.Account { return a.with(a.next()) }
 // next is the fingerprint of the secret that goes with the next attempt.
 func (a presented) next() string {
 	refused := ""
-	if in := a.state().Ambiguous(); in != nil && in.ClientRefused != "" {
+	if in := a.state().Ambiguous(); in != nil && in.ClientRefused == record.NothingSent && a.secrets.has(in.Secret) {
+		return in.Secret
+	} else if in != nil && in.ClientRefused != "" {
 		refused = in.Secret // also if that was before a restart
 	}
 	return a.secrets.next(a.rec().AcceptedSecret, refused, a.keeper.clock.Now().Mono)
@@ -230,6 +238,8 @@ func (a secretRefused) hold(ctx context.Context, cause error) error {
 func (a secretRefused) held(cause error) error {
 	next := a.say.notAgain(a.in.Kind)
 	switch {
+	case a.in.ClientRefused == record.NothingSent:
+		next = fmt.Sprintf("Nothing was sent, so the account sends the %s by itself, with growing pauses", spent(a.in.Kind))
 	case a.in.ClientRefused != a.secrets.list():
 		next = fmt.Sprintf("The client has other secrets by now, so the account sends the %s once more, with one of them", spent(a.in.Kind))
 	case a.keeper.nature().clientFirst(a.cfg): // that was found out, or written, since
@@ -237,6 +247,28 @@ func (a secretRefused) held(cause error) error {
 			"Put accounts.%s.client_secret right, and run: tokenkeeper reload", spent(a.in.Kind), a.cfg.Name)
 	}
 	return advice.Worded(cause.Error()+". "+next, cause)
+}
+
+// unsent notes that nothing was sent of an attempt that was to present another secret than
+// the one that was refused: so it is made again by itself, with that one. It returns the
+// attempt as it is to be ended.
+func (a secretRefused) unsent(ctx context.Context) (attempt, error) {
+	if a.in.ClientRefused == "" || a.in.Replays == "" {
+		return a.attempt, nil
+	}
+	a.in.ClientRefused = record.NothingSent
+	if err := a.keeper.cfg.Store.Replace(ctx, a.in.Attempt, a.in); err != nil {
+		return a.attempt, a.diskTrouble(fmt.Errorf("note that nothing was sent: %w", err))
+	}
+	return a.attempt, nil
+}
+
+// ended says to the account's state that the attempt is over, as it is noted by now.
+func (a secretRefused) ended() {
+	a.tell(acct.Ended{})
+	if a.in.ClientRefused == record.NothingSent {
+		a.tell(acct.Marked{Intent: a.in})
+	}
 }
 
 // standing is what is told of one that was left by an earlier run.

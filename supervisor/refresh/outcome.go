@@ -43,6 +43,12 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 			return err
 		}
 	}
+	if kind == sdk.KindNotSent {
+		var err error
+		if a, err = (secretRefused{a}).unsent(ctx); err != nil {
+			return err
+		}
+	}
 	if a.in.ClientRefused != "" && kind != sdk.KindInvalidGrant {
 		cause = secretRefused{a}.held(cause)
 	}
@@ -68,7 +74,7 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 				return a.diskTrouble(fmt.Errorf("note the failed attempt: %w", err))
 			}
 		}
-		a.tell(acct.Ended{})
+		secretRefused{a}.ended()
 	}
 	a.free(ctx, a.in.Attempt)
 	return a.say.of(cause)

@@ -316,13 +316,17 @@ func (a attempt) notSent(ctx context.Context) error {
 	if err := a.judged(ctx, sdk.ErrNotSent); err != nil {
 		return err
 	}
+	a, err := secretRefused{a}.unsent(ctx)
+	if err != nil {
+		return err
+	}
 	if a.in.Replays == "" { // otherwise nothing is known of what it replays
 		if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Version, a.rec().Health); err != nil {
 			return a.diskTrouble(fmt.Errorf("end an attempt that was not sent: %w", err))
 		}
 		crashpoint.Here("refresh: the attempt is abandoned")
 	}
-	a.tell(acct.Ended{})
+	secretRefused{a}.ended()
 	return a.again()
 }
 

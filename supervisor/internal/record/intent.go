@@ -55,7 +55,8 @@ type Intent struct {
 	// ClientRefused is the fingerprint of the secrets that the client had when the broker
 	// refused the one that was presented: nobody knows whether what was sent with it is
 	// used up, and as long as the client has these it is not sent again by itself. "":
-	// none was refused, or that cost nothing.
+	// none was refused, or that cost nothing. NothingSent: it was to be sent once more, with
+	// Secret, and has not left.
 	ClientRefused string `json:"client_refused,omitempty"`
 	// Login is the State of the [Login] whose code an exchange spends, or that the
 	// attempt ends; "": none, or an older program has announced it.
@@ -72,6 +73,9 @@ type Intent struct {
 	// survive; "": none.
 	Unknown string `json:"-"`
 }
+
+// NothingSent is no fingerprint: see [Intent.ClientRefused].
+const NothingSent = "nothing sent"
 
 // IsMarked says whether it is of an attempt, or the replay of one, that is
 // known to be ambiguous already.
