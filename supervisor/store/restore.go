@@ -52,8 +52,9 @@ type finding struct {
 // was forgotten, or a pause that is over, does not come back from a backup of before.
 func (o opening) restore(images []*journal.Image, live []source, cause error) (*state, *Restored, error) {
 	r := &restoration{found: map[string]finding{}}
+	var further []*journal.Image
 	for _, s := range live {
-		if err := r.add(s, true); err != nil {
+		if err := r.add(s, true, nil); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -65,9 +66,14 @@ func (o opening) restore(images []*journal.Image, live []source, cause error) (*
 			continue
 		}
 		defer img.Close()
-		if err := r.add(decode(img), false); err != nil {
+		if r.isFurther(img) {
+			further = append(further, img)
+		} else if err := r.add(decode(img), false, nil); err != nil {
 			return nil, nil, err
 		}
+	}
+	if err := r.addFurther(further, cause, o.dir); err != nil {
+		return nil, nil, err
 	}
 	if !r.records {
 		if s := newState(); errors.Is(cause, errGone) && !used {
@@ -93,8 +99,9 @@ func (o opening) restore(images []*journal.Image, live []source, cause error) (*
 // add takes what one file holds. Of files that know as much of a key the first counts. The
 // ledger and the open logins do not come back: a sink may get a token once more, but never
 // misses one whose version was used before, and the codes of logins may have been spent
-// since.
-func (r *restoration) add(s source, live bool) error {
+// since. known is what the others hold, in types, if this one goes further than they should;
+// nil: it does not.
+func (r *restoration) add(s source, live bool, known *state) error {
 	if errors.Is(s.Err, ErrNewerFormat) {
 		return fmt.Errorf("file %s: %w", s.Path, s.Err)
 	}
@@ -115,10 +122,10 @@ func (r *restoration) add(s source, live bool) error {
 	r.files = append(r.files, f)
 	for key, value := range s.All() {
 		_, upTo := s.Shows(key)
-		if have, ok := r.found[key]; ok && have.upTo >= upTo {
+		name, part, _ := accountOf(key)
+		if have, ok := r.found[key]; ok && (have.upTo >= upTo || part == partRecord && outdoes(known, s.state.of(name).record)) {
 			continue
 		}
-		_, part, _ := accountOf(key)
 		if part == partLogin || strings.HasPrefix(key, prefixLedger) {
 			value = nil
 		}

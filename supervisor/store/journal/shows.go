@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -51,6 +52,10 @@ func (img *Image) deletions() map[string]int64 {
 	}
 	return img.deleted
 }
+
+// EndKnown says whether the file goes as far as its heads say: it is no older copy of itself
+// whose end is gone, whatever is missing before.
+func (img *Image) EndKnown() bool { return img.gap < math.MaxInt64 }
 
 // Unread are the keys under which a value stands that can't be read.
 func (img *Image) Unread() iter.Seq[string] { return maps.Keys(img.unread) }
