@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,13 +10,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/sdk/providertest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -90,8 +96,64 @@ def names(_):
         third = name()
         print(third == second, name() == third)
 
+def holds(texts):
+    import json
+    for text in json.loads(texts):
+        print(p.Answer(200, (0, 0), "", 0, text.encode()).may_hold_token())
+
 locals()[sys.argv[2]](sys.argv[3])
 `
+
+// TestPythonProviderKeepsWhatTheSDKKeeps: of a success that is nothing but a text, the
+// example and package oauth have one word on whether it may be a token.
+func TestPythonProviderKeepsWhatTheSDKKeeps(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	texts := []struct {
+		text  string
+		holds bool
+	}{
+		{"", false}, {"ok", false}, {"service temporarily unavailable", false}, {"<html><body>aB3dE6gH9jK2mN5pQ8sT1vW4</body></html>", false},
+		{"aB3dE6gH9jK2mN5pQ8sT1vW", false}, // of 23
+		{"aB3dE6gH9jK2mN5pQ8sT1vW4", true}, {"aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bD0fG3hJ6==", true}, {" aB3dE6gH9jK2mN5pQ8sT1vW4\n", true}, {"abcdefghijkl~ABCDEFGHIJKL", true},
+		{"4bf92f3577b34da6a3ce929d0e0e4736", false}, // the number of a trace
+		{"InternalServerErrorOccurred500", false}, {"abcdefghijklmnopqrstuvwxyz012345", false},
+		{"4bf92f3577b34da6a3ce929d0e0e473600f067aa", true}, // of 40
+		{"abcdefghijklmnopqrstuvwxyzabcdefghijklmnop", false}, {"0123456789012345678901234567890123456789", false},
+		{"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.", true}, {"eyJhbGciOiJub25lIn0.eyJ.", false},
+		{"the request 4bf92f3577b34da6a3ce929d0e0e473600f067aa was heard", false}, {"/a/4bf92f3577b34da6a3ce929d0e0e473600f067aa", false},
+		{`"aB3dE6gH9jK2mN5pQ8sT1vW4"`, true}, {`"ok"`, false}, {`["aB3dE6gH9jK2mN5pQ8sT1vW4"]`, false},
+	}
+	var sent []string
+	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, texts[n].text)
+	}))
+	t.Cleanup(broker.Close)
+	for n, tt := range texts {
+		sent = append(sent, tt.text)
+		_, err := (&oauth.Client{}).Refresh(t.Context(), oauth.Endpoint{TokenURL: fmt.Sprintf("%s/%d", broker.URL, n), AuthStyle: oauth2.AuthStyleInHeader},
+			sdk.RefreshRequest{Account: sdk.Account{Name: "main", ClientID: "app", ClientSecret: sdk.NewSecret("s")}, Token: sdk.Token{RefreshToken: sdk.NewSecret("r")}})
+		if e, ok := errors.AsType[*sdk.Error](err); !ok || e.Unread != tt.holds {
+			t.Errorf("package oauth: of %q: %v, want it kept: %t", tt.text, err, tt.holds)
+		}
+	}
+	list, err := json.Marshal(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), python3, "-c", pythonParts, filepath.Dir(pythonProvider(t)), "holds", string(list)).Output()
+	said := strings.Fields(string(out))
+	if err != nil || len(said) != len(texts) {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for n, tt := range texts {
+		if (said[n] == "True") != tt.holds {
+			t.Errorf("the example: of %q: %s, want %t", tt.text, said[n], tt.holds)
+		}
+	}
+}
 
 // TestPythonProviderByParts: nothing leaves after an attempt's deadline, when the
 // supervisor may have begun another one, nor unencrypted to another machine, and what

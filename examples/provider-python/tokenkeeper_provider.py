@@ -88,7 +88,8 @@ class Answer:
         """Whether a refresh token may stand in it by another name, or in what is no
         JSON. A page is no token endpoint's answer."""
         try:
-            return _refresh_token_in(json.loads(self.body), False)
+            value = json.loads(self.body)
+            return _refresh_token_in(value, False) or isinstance(value, str) and _bare_token(value)
         except (ValueError, RecursionError):
             try:
                 text = self.body.decode().strip()
@@ -96,7 +97,20 @@ class Answer:
                 return True
             if re.search(r"[\x00-\x08\x0e-\x1f]", text):
                 return True
-            return not text.startswith("<") and re.search(r"(?i)refresh|[\w.~+/-]{40}", text) is not None
+            return not text.startswith("<") and ("refresh" in text.lower() or _bare_token(text))
+
+
+def _bare_token(text):
+    """Whether a text that is the whole answer may be a token, by the rule of the Go SDK
+    (sdk/oauth/mayhold.go): one by its form (RFC 7519), a long word of letters and digits, or
+    a shorter one in letters of both cases, unless its digits are all at its end, as in what
+    a fault is called. The numbers of requests are as long, and in letters of one case."""
+    if re.fullmatch(r"(?a)eyJ[\w-]{6,}\.[\w-]{8,}\.[\w-]*", text):
+        return True
+    if re.fullmatch(r"[A-Za-z0-9_~+-]{40,}=*", text):
+        return re.search(r"[0-9]", text) is not None and re.search(r"[A-Za-z]", text) is not None
+    return (re.fullmatch(r"[A-Za-z0-9_~+-]{24,39}=*", text) is not None and not re.fullmatch(r"[A-Za-z_-]*[0-9]*", text)
+            and re.search(r"[A-Z]", text) is not None and re.search(r"[a-z]", text) is not None)
 
 
 def _refresh_token_in(value, named):
