@@ -174,7 +174,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	}
 	for _, want := range []string{"Default: info", "Default: text", "Default: 4;", "Default: 10s, but", "Default: 5;",
 		"Default: 5m;", "Default: silent", "Default: 30s;", "Default: 30s.", "Default: 10s.", "Default: json", "Default: message", "Default: 4h;", "Default: 24h;",
-		"Default: true", "Default: [token]; of notify: [alert]", "Default: 4; 1 to 1024", `Default: "0600"`, "Default: ok", "Default: 5s", "Default: 3 and 5s", "Default: false"} {
+		"Default: true", "Default: [token], unless the type says otherwise", "Default: 4; 1 to 1024", `Default: "0600"`, "Default: ok", "Default: 5s", "Default: 3 and 5s", "Default: false"} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("%q is missing", want)
 		}

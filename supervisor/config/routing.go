@@ -141,9 +141,26 @@ func validateEvents(o Object, t Traits) {
 			o.Report(at, fmt.Sprintf("unknown event %q", word), suggest(word, slices.Collect(maps.Keys(kinds))))
 		case word == SendToken && t.NoToken != "":
 			o.Report(at, t.NoToken, "write alert or lifecycle, and another sink for the tokens")
-		case word != SendToken && t.TokensOnly != "":
-			o.Report(at, fmt.Sprintf("%s, and no event %q", t.TokensOnly, word),
-				"write another sink for it, of type notify, webhook, exec with a command, or unixsocket with direction: listen")
+		case word != SendToken && t.TokensOnly.Message != "":
+			hint := "write another sink for it, of type " + oneOf(o.l.tellingTypes())
+			if t.TokensOnly.Hint != "" {
+				hint += ", or " + t.TokensOnly.Hint
+			}
+			o.Report(at, fmt.Sprintf("%s, and no event %q", t.TokensOnly.Message, word), hint)
 		}
 	})
+}
+
+// tellingTypes are those that can be sent more than tokens by what they are, whatever
+// their keys say.
+func (l *loader) tellingTypes() (names []string) {
+	aside := *l // nobody wrote what is read here, and so nothing is wrong with it
+	aside.findings = &findings{source: l.source, file: l.file, badNames: map[string]bool{}}
+	for _, name := range l.sinks.types() {
+		t := l.sinks.of(name)
+		if t.Read(Object{&aside, &entry{}, l.sinks.own[t], nil, "sinks." + name}).Traits().TokensOnly.Message == "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }

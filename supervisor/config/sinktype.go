@@ -37,8 +37,8 @@ type Traits struct {
 	Events []string
 	// NoToken is why a token never is.
 	NoToken string
-	// TokensOnly is why nothing else is.
-	TokensOnly string
+	// TokensOnly is why nothing else is, and what of its own keys would change that.
+	TokensOnly Fault
 
 	// Content: the configuration says how a token is written there, in the keys that
 	// [WithContent] adds.

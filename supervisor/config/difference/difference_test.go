@@ -20,8 +20,17 @@ func load(t interface {
 	Fatalf(string, ...any)
 }, dir, yaml string, environ ...string) *config.Config {
 	t.Helper()
+	return loadOf(t, types.Config(), dir, yaml, environ...)
+}
+
+// loadOf is load with sinks of these types.
+func loadOf(t interface {
+	Helper()
+	Fatalf(string, ...any)
+}, sinks config.SinkTypes, dir, yaml string, environ ...string) *config.Config {
+	t.Helper()
 	cfg, _, err := config.Load(config.Source{
-		Bytes: []byte(yaml), Name: "tokenkeeper.yaml", Dir: dir, Sinks: types.Config(), Comparable: true,
+		Bytes: []byte(yaml), Name: "tokenkeeper.yaml", Dir: dir, Sinks: sinks, Comparable: true,
 		KnownProviders: func(string) []string { return []string{"schwab", "saxo", "other"} }, KnownSinks: func(string) []string { return []string{"redis"} },
 		Environ: func() []string { return append([]string{"STATE_DIRECTORY=/var/lib/tokenkeeper"}, environ...) },
 	})

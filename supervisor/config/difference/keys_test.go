@@ -11,12 +11,15 @@ import (
 	"go.yaml.in/yaml/v3"
 	"pgregory.net/rapid"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
 )
 
-// values are two of every key that there is, and what must be there. The sinks are
-// called by their types, and nothing is the default.
-var values = map[string][2]any{
+// values are two of every key that there is, and what must be there. Nothing is the
+// default.
+var values = withSinks(map[string][2]any{
 	"state_dir": {"/srv/one", "/srv/two"}, "fallback_dir": {"/mnt/one", "/mnt/two"}, "trust": {[]any{"0"}, []any{"0", "1"}}, "machine_guard": {"on", "off"}, "reload": {"watch", nil},
 	"control.socket": {must("/run/one.sock"), must("/run/two.sock")}, "control.trust_folder": {true, nil},
 	"control.readers": {
@@ -51,31 +54,90 @@ var values = map[string][2]any{
 	"accounts.a.shared_file.lock": {"/var/lib/1.lock", "/var/lib/2.lock"}, "accounts.a.shared_file.timezone": {"UTC", "Europe/Copenhagen"},
 	"accounts.a.shared_file.unsafe_filesystem": {true, nil}, "accounts.a.shared_file.trust_folder": {true, nil},
 
-	"sinks.file.type": {must("file"), must("file")}, "sinks.file.path": {must("/out/{account}.1"), must("/out/{account}.2")}, "sinks.file.mode": {"0600", "0640"},
-	"sinks.file.owner": {"0:0", "1:1"}, "sinks.file.trust_folder": {true, nil}, "sinks.file.format": {"schwab", "template"}, "sinks.file.timezone": {"UTC", "Europe/Copenhagen"},
-	"sinks.file.signal.pidfile": {must("/run/1.pid"), must("/run/2.pid")}, "sinks.file.signal.signal": {"INT", "TERM"}, "sinks.file.signal.trust_folder": {true, nil},
+	// The keys of every sink; those of its type, and how a token is written, are made.
 	"sinks.file.accounts": {[]any{"a"}, []any{"*"}}, "sinks.file.providers": {[]any{"schwab"}, nil}, "sinks.file.max_concurrent": {1, 2},
-	"sinks.file.include_refresh_token": {true, nil},
+	"sinks.file.events": {[]any{"token", "alert"}, []any{"alert", "token"}}, "sinks.file.include_refresh_token": {true, nil},
+})
 
-	"sinks.dial.type": {must("unixsocket"), must("unixsocket")}, "sinks.dial.path": {must("/run/1.sock"), must("/run/2.sock")}, "sinks.dial.ack": {"none", nil},
-	"sinks.dial.timeout": {"1s", "2s"}, "sinks.dial.attempts": {1, 2}, "sinks.dial.interval": {"1s", "2s"}, "sinks.dial.max_bytes": {1000, 2000}, "sinks.dial.allow_uids": {[]any{"1"}, []any{"2"}},
-	"sinks.listen.type": {must("unixsocket"), must("unixsocket")}, "sinks.listen.direction": {must("listen"), must("listen")}, "sinks.listen.path": {must("/run/3.sock"), must("/run/4.sock")},
-	"sinks.listen.mode": {"0660", "0666"}, "sinks.listen.max_consumers": {1, 2}, "sinks.listen.trust_folder": {true, nil},
+// plainType is a type of sinks by its keys alone, which hold anything: what fits together
+// is no matter of the difference.
+type plainType struct{ config.SinkType }
 
-	"sinks.hook.type": {must("webhook"), must("webhook")}, "sinks.hook.url": {must("https://one.example"), must("https://two.example")}, "sinks.hook.secret": {"whsec_MTIz", "whsec_MTI0"},
-	"sinks.hook.headers.X-A": {"${env:ONE}", "${env:TWO}"}, "sinks.hook.timeout": {"1s", "2s"}, "sinks.hook.ca_file": {"/ca/1", "/ca/2"},
-	"sinks.hook.cert_file": {must("/cert/1"), must("/cert/2")}, "sinks.hook.key_file": {must("/key/1"), must("/key/2")},
-	"sinks.hook.proxy": {"http://one.example:1", "none"}, "sinks.hook.events": {[]any{"token", "alert"}, []any{"alert", "token"}},
+// plain is where such a sink leads.
+type plain struct{ content bool }
 
-	"sinks.exec.type": {must("exec"), must("exec")}, "sinks.exec.command": {must([]any{"one"}), must([]any{"one", ""})}, "sinks.exec.timeout": {"1s", "2s"},
-	"sinks.poke.type": {must("exec"), must("exec")}, "sinks.poke.signal.pidfile": {must("/run/3.pid"), must("/run/4.pid")}, "sinks.poke.signal.signal": {"INT", "TERM"},
-	"sinks.poke.signal.trust_folder": {true, nil},
+func (t plainType) Read(config.Object) config.Destination {
+	_, content := t.Fields()["format"]
+	return plain{content}
+}
+func (plain) To() string                               { return "" }
+func (p plain) Traits() config.Traits                  { return config.Traits{Content: p.content} }
+func (plain) Check(config.Object, config.Surroundings) {}
 
-	"sinks.people.type": {must("notify"), must("notify")}, "sinks.people.urls": {must([]any{"ntfy://ntfy.sh/${env:ONE}"}), must([]any{"ntfy://ntfy.sh/${env:TWO}"})}, "sinks.people.timeout": {"1s", "2s"},
+// plainSinks are all types that there are, and values has what a sink of each may have.
+// The sinks are called by their types.
+func plainSinks() config.SinkTypes {
+	all := types.Config()
+	for i, t := range all.BuiltIn {
+		all.BuiltIn[i] = plainType{t}
+	}
+	all.Plugin = plainType{all.Plugin}
+	return all
+}
 
-	"sinks.redis.type": {must("redis"), must("redis")}, "sinks.redis.command": {[]any{"/bin/one"}, []any{"/bin/two"}}, "sinks.redis.sha256": {strings.Repeat("1", 64), strings.Repeat("2", 64)},
-	"sinks.redis.settings.x": {"${env:ONE}", "${env:TWO}"}, "sinks.redis.timeout": {"1s", "2s"}, "sinks.redis.restore": {false, nil},
-	"sinks.redis.template": {"", ""}, // it goes with format
+// withSinks adds what a sink of each type may have, by what each of its keys holds.
+func withSinks(values map[string][2]any) map[string][2]any {
+	all := plainSinks()
+	for _, t := range append(all.BuiltIn, all.Plugin) {
+		name := t.Name()
+		if name == "" {
+			name = "redis"
+		}
+		values["sinks."+name+".type"] = [2]any{must(name), must(name)}
+		for key, f := range t.Fields() {
+			addValues(values, "sinks."+name+"."+key, f)
+		}
+	}
+	return values
+}
+
+// addValues adds two values that are not the default, and need not make sense.
+func addValues(values map[string][2]any, key string, f config.Field) {
+	of := [2]any{"${env:ONE}", "${env:TWO}"} // of text and secrets
+	switch f.Holds {
+	case config.Nested:
+		for below, f := range f.Fields {
+			addValues(values, key+"."+below, f)
+		}
+		return
+	case config.Table:
+		addValues(values, key+".x", *f.Each)
+		return
+	case config.Boolean:
+		of = [2]any{f.Default != true, nil}
+	case config.Number:
+		of = [2]any{1001, 1002}
+	case config.Duration:
+		of = [2]any{"1001s", "1002s"}
+	case config.Mode:
+		of = [2]any{"0601", "0602"}
+	case config.Path:
+		of = [2]any{"/one", "/two"}
+	case config.Words:
+		of = [2]any{[]any{"/one"}, []any{"/one", ""}}
+	case config.Secrets, config.SecretOrList:
+		of = [2]any{[]any{of[0]}, []any{of[1]}}
+	case config.Word:
+		switch of = [2]any{"one", "two"}; key[strings.LastIndex(key, ".")+1:] {
+		case "format":
+			of = [2]any{"schwab", "template"}
+		case "timezone":
+			of = [2]any{"UTC", "Europe/Copenhagen"}
+		case "template":
+			return // it goes with format
+		}
+	}
+	values[key] = of
 }
 
 // must marks a value without which something else could not be there.
@@ -129,7 +191,7 @@ func TestEachKeyIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
 		was, is := drawn(t, "was"), drawn(t, "is")
-		before, after := load(t, dir, document(t, was), "ONE=1", "TWO=2"), load(t, dir, document(t, is), "ONE=1", "TWO=2")
+		before, after := loadAny(t, dir, document(t, was)), loadAny(t, dir, document(t, is))
 		want := map[string]bool{}
 		for _, keys := range []map[string]any{was, is} {
 			for key := range keys {
@@ -156,10 +218,16 @@ func TestEachKeyIsNamed(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Fatalf("got  %v\nwant %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 		}
-		if same := difference.Between(before, load(t, dir, document(t, was), "ONE=1", "TWO=2")); !same.IsZero() {
+		if same := difference.Between(before, loadAny(t, dir, document(t, was))); !same.IsZero() {
 			t.Fatalf("of one from itself: %+v", same)
 		}
 	})
+}
+
+// loadAny loads a configuration whose sinks hold anything.
+func loadAny(t *rapid.T, dir, yaml string) *config.Config {
+	t.Helper()
+	return loadOf(t, plainSinks(), dir, yaml, "ONE=1", "TWO=2")
 }
 
 // TestEveryKeyIsDrawn: values has every key that the reference of the configuration has.
@@ -172,43 +240,41 @@ func TestEveryKeyIsDrawn(t *testing.T) {
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		t.Fatal(err)
 	}
-	have, typeOf := map[string]bool{}, map[string]string{}
-	for key, of := range values {
-		if need, is := of[0].(needed); is && strings.HasSuffix(key, ".type") {
-			typeOf[strings.Split(key, ".")[1]], _ = need.v.(string)
-		}
-	}
+	have := map[string]bool{}
 	for key := range values {
-		have[general(key, typeOf)] = true
-		if path := strings.Split(key, "."); path[0] == "sinks" { // what every sink has, or those that write a token
-			have[strings.Join(path[2:], ".")] = true
-		}
+		have[general(key)] = true
 	}
 	said := leaves(root, "")
-	for name, sink := range root["sinks"].(map[string]any) {
-		typeOf[name], _ = sink.(map[string]any)["type"].(string)
-	}
-	typeOf["vault"] = "redis"
 	if len(said) < 100 {
 		t.Fatalf("the reference has only %d keys", len(said))
 	}
-	common := []string{"type", "accounts", "providers", "events", "max_concurrent", "include_refresh_token", "format", "template", "timezone"}
 	for _, key := range said {
-		path := strings.Split(key, ".")
-		if !have[general(key, typeOf)] && !(path[0] == "sinks" && slices.Contains(common, path[2]) && have[path[2]]) {
+		if !have[general(key)] && !ofItsType(root, strings.Split(key, ".")) {
 			t.Errorf("no value of %s is drawn", key)
 		}
 	}
 }
 
+// ofItsType says whether a key is one of the type of its sink: values has those, because
+// they are made of what the type says of itself.
+func ofItsType(root map[string]any, path []string) bool {
+	if path[0] != "sinks" {
+		return false
+	}
+	name, _ := root["sinks"].(map[string]any)[path[1]].(map[string]any)["type"].(string)
+	var typ config.SinkType = plugin.Type{}
+	if t, ok := types.Of(name); ok {
+		typ = t
+	}
+	_, is := typ.Fields()[path[2]]
+	return is
+}
+
 // general is a key without the names that people choose.
-func general(key string, typeOf map[string]string) string {
+func general(key string) string {
 	path := strings.Split(key, ".")
 	for i := 1; i < len(path); i++ {
-		switch {
-		case i == 1 && path[0] == "sinks":
-			path[1] = typeOf[path[1]]
-		case i == 1 && (path[0] == "accounts" || path[0] == "providers"), path[i-1] == "settings", path[i-1] == "headers":
+		if i == 1 && slices.Contains([]string{"accounts", "providers", "sinks"}, path[0]) || path[i-1] == "settings" {
 			path[i] = "*"
 		}
 	}

@@ -67,7 +67,7 @@ func (s *Settings) To() string {
 // Traits implements [config.Destination].
 func (s *Settings) Traits() config.Traits {
 	if s.Signal != nil {
-		return config.Traits{TokensOnly: "a signal tells of tokens only"}
+		return config.Traits{TokensOnly: config.Fault{Message: "a signal tells of tokens only", Hint: "a command in place of the signal"}}
 	}
 	return config.Traits{Content: true, Format: "json"}
 }

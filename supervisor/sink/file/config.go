@@ -79,7 +79,7 @@ func (s *Settings) To() string {
 
 // Traits implements [config.Destination].
 func (s *Settings) Traits() config.Traits {
-	return config.Traits{Content: true, Format: format.JSON, TokensOnly: "a file takes tokens only", InFiles: true}
+	return config.Traits{Content: true, Format: format.JSON, TokensOnly: config.Fault{Message: "a file takes tokens only"}, InFiles: true}
 }
 
 // PathOf is the file of an account.

@@ -4,6 +4,9 @@ import (
 	"flag"
 	"maps"
 	"os"
+	"path"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +26,9 @@ const (
 	assembled = "/reference.yaml: go test ./supervisor/sink/types -update\n"
 )
 
+// listed is where the reference lists the types that are built in.
+var listed = regexp.MustCompile(`(    # Needed\. The name of a plugin, or one of\n    # )[a-z, ]*\.\n`)
+
 // documented are the types that have a part in the reference, by their name.
 func documented() (names []string, parts map[string]string, fields map[string]config.Fields) {
 	parts, fields = map[string]string{}, map[string]config.Fields{}
@@ -41,23 +47,45 @@ func TestReferenceIsAssembled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	byHand, got, found := strings.Cut(string(data), assembled)
-	if !found {
-		t.Fatalf("%s does not say what is assembled in it", referenceFile)
+	byHand, _, found := strings.Cut(string(data), assembled)
+	if !found || len(listed.FindAllString(byHand, -1)) != 1 {
+		t.Fatalf("%s does not say what is assembled in it, or where the types are listed", referenceFile)
 	}
-	want := ""
 	names, parts, _ := documented()
+	want := listed.ReplaceAllString(byHand, "${1}"+strings.Join(names[:len(names)-1], ", ")+".\n") + assembled
 	for _, name := range names {
 		want += parts[name]
 	}
 	switch {
-	case got == want:
+	case string(data) == want:
 	case *update:
-		if err := os.WriteFile(referenceFile, []byte(byHand+assembled+want), 0o644); err != nil {
+		if err := os.WriteFile(referenceFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	default:
 		t.Errorf("%s is not what the types say of themselves: go test ./supervisor/sink/types -update", referenceFile)
+	}
+}
+
+// TestReadmesHaveEachType: the table of sinks and the list of rooms, which are written
+// by hand.
+func TestReadmesHaveEachType(t *testing.T) {
+	table, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile("(?m)^\\| `supervisor/sink` \\|.*$").FindString(string(rooms))
+	for _, typ := range types.BuiltIn() {
+		if !strings.Contains(string(table), "\n| `"+typ.Name()+"` |") {
+			t.Errorf("the table of supervisor/sink/README.md has no row that begins with | `%s` |: what does a consumer get?", typ.Name())
+		}
+		if room := "`" + path.Base(reflect.TypeOf(typ).PkgPath()) + "`"; !strings.Contains(row, room) {
+			t.Errorf("the row `supervisor/sink` of Rooms in supervisor/README.md does not name %s", room)
+		}
 	}
 }
 

@@ -116,7 +116,9 @@ func (s *Settings) To() string { return s.Path }
 // Traits implements [config.Destination].
 func (s *Settings) Traits() config.Traits {
 	if s.Listen == nil {
-		return config.Traits{Content: true, Format: "message", TokensOnly: "a socket of a consumer takes tokens only"}
+		return config.Traits{Content: true, Format: "message", TokensOnly: config.Fault{
+			Message: "a socket of a consumer takes tokens only", Hint: "direction: listen, which takes them all",
+		}}
 	}
 	return config.Traits{Content: true, Format: "json", JSONOnly: config.Fault{
 		Message: "consumers that connect get JSON in lines", Hint: "write json, or another of the formats that are JSON, or direction: dial",
