@@ -16,13 +16,14 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
 
-// printed is what the verbs print with --json, each as an example.
+// printed is what the verbs print with --json and what the control API answers, each as
+// an example.
 func printed() []any {
 	return []any{
 		control.Status{}, control.ConfigDifference{}, control.ReloadAnswer{}, control.AccountList{}, control.RenameAnswer{}, control.ForgetAnswer{}, control.Probe{}, control.Sinks{}, control.Sink{}, control.Alerts{}, event.Alert{}, event.Event{}, control.TokenAnswer{}, control.RefreshAnswer{}, control.AccountTestAnswer{}, control.PauseAnswers{}, control.ResumeAnswers{},
 		control.RestartAnswer{}, control.SinkRestartAnswer{}, control.SinkTestAnswer{}, control.RedeliverAnswer{}, control.ImportAnswer{},
 		begunLogin{}, control.LoginAnswer{}, control.LoggedInAnswer{}, control.AwaitedAnswer{}, control.DiscardedAnswer{}, control.CancelledAnswer{}, control.AdoptAnswer{}, control.VersionAnswer{},
-		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, validToken{}, failure{}, completionScript{}, verdict.Verdict{}, doctor.Diagnosis{}, explain.Explanation{},
+		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, validToken{}, failure{}, control.Error{}, completionScript{}, verdict.Verdict{}, doctor.Diagnosis{}, explain.Explanation{},
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +103,37 @@ func TestWhoMayCall(t *testing.T) {
 	for pattern := range rows {
 		if !seen[pattern] {
 			t.Errorf("there is no call %s any more", pattern)
+		}
+	}
+}
+
+// TestEachCallIsDocumented: in the table of README.md and in the list at the top of
+// api.go stand all calls and no other.
+func TestEachCallIsDocumented(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	want := slices.DeleteFunc(NewServer(struct{ Backend }{}, event.NewBus(log, time.Now), log).Patterns(), func(p string) bool { return p == "/" })
+	slices.Sort(want)
+	for file, of := range map[string]struct{ end, line string }{
+		"README.md": {"**Readers**", "(?m)^\\| `[A-Z]+ /.*? \\|"}, // they have a table of their own
+		"api.go":    {"\npackage control", "(?m)^//\t[A-Z]+ +/.*"},
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		above, _, found := strings.Cut(string(text), of.end)
+		if !found {
+			t.Fatalf("%s has no %q", file, of.end)
+		}
+		var got []string
+		for _, line := range regexp.MustCompile(of.line).FindAllString(above, -1) {
+			for _, call := range regexp.MustCompile("(GET|POST) +(/[^ `]+)").FindAllStringSubmatch(line, -1) {
+				got = append(got, call[1]+" "+call[2])
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has the calls\n%s\nand there are\n%s", file, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
 }
