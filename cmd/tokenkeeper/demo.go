@@ -104,7 +104,7 @@ func (e demonstration) demo(ctx context.Context, howLong time.Duration) (err err
 		return errors.Join(err, <-ended)
 	}
 	shown := e.showDemo(ctx, w, client, events, howLong)
-	st, statusErr := settled(running, client, events)
+	st, statusErr := whenDelivered(running, client, events)
 	end()
 	if err := errors.Join(shown, <-ended, statusErr); err != nil {
 		return err
@@ -163,9 +163,9 @@ func (e demonstration) showDemo(ctx context.Context, w *demoWorld, c *control.Cl
 	}
 }
 
-// settled is how everything is when what was refreshed is delivered, for which is waited
+// whenDelivered is how everything is when what was refreshed is delivered, for which is waited
 // for a moment: the end may come in the middle of deliveries.
-func settled(ctx context.Context, c *control.Client, events *event.Subscription) (control.Status, error) {
+func whenDelivered(ctx context.Context, c *control.Client, events *event.Subscription) (control.Status, error) {
 	enough := time.After(3 * time.Second)
 	for {
 		st, err := c.Status(ctx)

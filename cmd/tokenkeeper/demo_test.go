@@ -33,7 +33,7 @@ func TestDemoEndsWhenAllIsDelivered(t *testing.T) {
 	for range 2 {
 		bus.Publish(slog.LevelInfo, event.Event{Type: event.Delivered})
 	}
-	st, err := settled(t.Context(), c, events)
+	st, err := whenDelivered(t.Context(), c, events)
 	if err != nil || asked.Load() != 3 || st.Accounts[0].Sinks[0].Version != 5 {
 		t.Errorf("asked %d times: %+v, %v", asked.Load(), st.Accounts, err)
 	}

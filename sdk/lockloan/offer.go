@@ -43,7 +43,7 @@ type Offer struct {
 // same user, or root. nil: there are none. It is for the end of the lender, and
 // what was lent for calls that have not come is given back.
 func (b *Borrower) Offer(dir string) (*Offer, error) {
-	if b == nil || !b.settleClaims() {
+	if b == nil || !b.takeClaims() {
 		return nil, nil
 	}
 	at, err := os.Open(dir)
@@ -66,9 +66,9 @@ func through(dir *os.File) *net.UnixAddr {
 	return &net.UnixAddr{Net: "unixpacket", Name: filepath.Join(fmt.Sprintf("/proc/self/fd/%d", dir.Fd()), socketName)}
 }
 
-// settleClaims takes in what has come and keeps what has been claimed. It returns
+// takeClaims takes in what has come and keeps what has been claimed. It returns
 // whether there is any.
-func (b *Borrower) settleClaims() bool {
+func (b *Borrower) takeClaims() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.receive()

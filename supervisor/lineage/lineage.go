@@ -278,7 +278,7 @@ func (o Ours) outlived(f Found, now time.Time) bool {
 	return o.fromBroker() && !written.IsZero() && o.came(now).After(written.Add(coarseClock))
 }
 
-// unknown weighs the token's own end against the place's time.
+// unknown compares the token's own end against the place's time.
 func (o Ours) unknown(f Found, now time.Time) Verdict {
 	later, known := o.later(f.Document, now)
 	known = known && (later.Abs() > sameExpiry || f.Document.Naive)

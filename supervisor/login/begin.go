@@ -35,11 +35,11 @@ func (f *Front) BeginLogin(ctx context.Context, name string, shape sdk.LoginShap
 		}
 		return open, err
 	}
-	remote, landed, err := f.cycle.Serving(ctx, name)
+	remote, done, err := f.cycle.Serving(ctx, name)
 	if err != nil {
 		return Begun{}, err
 	}
-	defer landed()
+	defer done()
 	if err := f.cycle.MayBegin(name); err != nil {
 		return Begun{}, err
 	}

@@ -18,8 +18,8 @@ import (
 // It is called without any lock of this package, and may call [Open] under its own.
 type Cycle interface {
 	// Serving is the process through which a login may be begun, which does not end
-	// before landed is called. The error says to a person why there is none.
-	Serving(ctx context.Context, account string) (remote *sdk.Remote, landed func(), err error)
+	// before done is called. The error says to a person why there is none.
+	Serving(ctx context.Context, account string) (remote *sdk.Remote, done func(), err error)
 	// MayBegin says why nothing may be begun for the account now: its token would not
 	// reach who shares it, or could not be asked for.
 	MayBegin(account string) error
@@ -32,9 +32,9 @@ type Cycle interface {
 	// Unpolled says for how long, and why, the broker may not be asked whether the
 	// person is done with a login that is polled under that id; 0 and nil: it may.
 	Unpolled(account, poll string) (time.Duration, error)
-	// TakeOff makes room for one poll; ok is false if there is none, or no process
+	// BeginPoll makes room for one poll; ok is false if there is none, or no process
 	// serves.
-	TakeOff(account string) (f Flight, ok bool)
+	BeginPoll(account string) (f Flight, ok bool)
 	// CompleteLogin spends what a person has brought for the login of that state, as an
 	// attempt: announced, spooled, and never cancelled once it was sent.
 	CompleteLogin(ctx context.Context, account, state, code string) (store.Record, error)
@@ -45,8 +45,8 @@ type Flight struct {
 	// Ask asks once whether the person is done with the login of that state: an attempt
 	// like that of CompleteLogin.
 	Ask func(ctx context.Context, state string) error
-	// Landed gives the room back.
-	Landed func()
+	// Done gives the room back.
+	Done func()
 }
 
 // Front is where people begin, complete, await and cancel logins. It is safe for

@@ -29,7 +29,7 @@ func (*idle) State(string) account.State {
 }
 func (c *idle) Plan(name string)                             { c.planned = append(c.planned, name) }
 func (*idle) Unpolled(string, string) (time.Duration, error) { return 0, nil }
-func (*idle) TakeOff(string) (Flight, bool)                  { return Flight{}, false }
+func (*idle) BeginPoll(string) (Flight, bool)                { return Flight{}, false }
 func (*idle) CompleteLogin(context.Context, string, string, string) (store.Record, error) {
 	return store.Record{}, errAway
 }

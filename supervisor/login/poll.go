@@ -66,12 +66,12 @@ func (f *Front) startPolls(ctx context.Context) time.Duration {
 			wait = min(wait, left)
 			continue
 		}
-		flight, ok := f.cycle.TakeOff(l.Account)
+		flight, ok := f.cycle.BeginPoll(l.Account)
 		if !ok { // a poll that ends wakes who polls
 			continue
 		}
 		if !l.beginPoll() {
-			flight.Landed()
+			flight.Done()
 			continue
 		}
 		go f.poll(ctx, flight, l)
@@ -131,7 +131,7 @@ func (f *Front) poll(ctx context.Context, flight Flight, l *Login) {
 	err := flight.Ask(ctx, l.State)
 	f.paceBy(ctx, l, err)
 	l.endPoll(f.now().Mono, err)
-	flight.Landed()
+	flight.Done()
 	f.open.Wake()
 }
 

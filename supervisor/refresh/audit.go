@@ -29,7 +29,7 @@ const (
 func (a view) waiting(now schedule.Instant) promise.Reason {
 	open := a.state().Ambiguous()
 	return promise.Why(promise.Facts{
-		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Paused: a.rests(), Asked: a.question().Text != "",
+		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Paused: a.isPaused(), Asked: a.question().Text != "",
 		Lingering: a.state().Lingers() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
 		Client:    open != nil && open.ClientRefused != "" && !a.plan.turn.planned,
 		Unsettled: a.state().IsCut(), PutOff: now.Wall.Before(a.wish.notBefore), Pause: a.plan.pause,

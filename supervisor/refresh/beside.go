@@ -156,5 +156,5 @@ func (a settler) laterAgain(err error) {
 	if errors.Is(err, sdk.ErrConnection) {
 		why = promise.Unsettled
 	}
-	delayed(a).putOff(3, why, err)
+	delayed(a).retryUnasked(3, why, err)
 }

@@ -38,8 +38,8 @@ func (p persons) Check(ctx context.Context, name string) (Checked, error) {
 		return got, fmt.Errorf("account %s: %w: %s", name, ErrNoToken, a.say.anew().First())
 	case !rec.Token.Valid(p.clock.Now().Wall):
 		over := fmt.Errorf("account %s: %w: its broker was not asked about version %d", name, ErrExpired, rec.Version)
-		if _, paused := (resting{a.account}).pause(); paused { // and so a refresh is refused
-			return got, fmt.Errorf("%w; %w", over, resting{a.account}.err())
+		if _, paused := (pausable{a.account}).pause(); paused { // and so a refresh is refused
+			return got, fmt.Errorf("%w; %w", over, pausable{a.account}.err())
 		}
 		return got, fmt.Errorf("%w; to get the next one: tokenkeeper refresh %s", over, name)
 	}
@@ -50,7 +50,7 @@ func (p persons) Check(ctx context.Context, name string) (Checked, error) {
 	if err != nil {
 		return got, err
 	}
-	defer p.loop.touchDown()
+	defer p.loop.countOut()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	token := rec.Token

@@ -41,7 +41,7 @@ func (a *round) run(ctx context.Context) error {
 		a.askAhead(ctx)
 		err = sharer{a.leased}.withShared(ctx, func() error { return a.turn(ctx) })
 	}
-	a.landed(err)
+	a.finish(err)
 	return err
 }
 
@@ -135,7 +135,7 @@ func (a *round) spend() (bool, error) {
 	case !a.wish.asked():
 		return false, errAnswersNobody
 	case does == acct.Rest:
-		return false, resting{a.account}.err()
+		return false, pausable{a.account}.err()
 	case does == acct.Await:
 		return false, loginWait{a.account}.err()
 	case a.state().Ambiguous() != nil:

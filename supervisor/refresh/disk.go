@@ -87,7 +87,7 @@ func (a *leased) notAnnounced(err error) error {
 func (a *leased) notTaken(e acct.Event, err error) error {
 	a.keeper.mu.Lock()
 	a.step(e)
-	delayed{a}.putOff(3, promise.DiskAway, err)
+	delayed{a}.retryUnasked(3, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
 	a.Trouble(slog.LevelError, event.Event{
 		Type:    event.DiskTrouble,

@@ -54,7 +54,7 @@ func (a stray) settle(ctx context.Context) error {
 		if a.isObtained() && !unfinished(a.state()) {
 			return a.announce(ctx)
 		}
-		return a.weigh(ctx)
+		return a.identify(ctx)
 	})
 }
 
@@ -99,9 +99,9 @@ func (a stray) announce(ctx context.Context) error {
 	return a.attempt(in).run(ctx)
 }
 
-// weigh finds out what an answer is that was not obtained with the record's
+// identify finds out what an answer is that was not obtained with the record's
 // refresh token. The provider reads it in its spool, and sends nothing.
-func (a stray) weigh(ctx context.Context) error {
+func (a stray) identify(ctx context.Context) error {
 	in := store.Intent{
 		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
 		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spool.id(),

@@ -29,7 +29,7 @@ func (p persons) CompleteLogin(ctx context.Context, name, state, code string) (s
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer p.loop.touchDown()
+	defer p.loop.countOut()
 	return unclaimed.completeWith(ctx, remote, state, sdk.NewSecret(code))
 }
 

@@ -36,7 +36,7 @@ func (k *Keeper) openLogins(ctx context.Context) (err error) {
 const startPatience = 5 * time.Second
 
 // forLogin returns the account and its provider, whose generation does not end
-// before touchDown.
+// before countOut.
 func (k *Keeper) forLogin(ctx context.Context, name string) (*account, *sdk.Remote, error) {
 	a, ok := k.accounts[name]
 	if !ok {
@@ -44,7 +44,7 @@ func (k *Keeper) forLogin(ctx context.Context, name string) (*account, *sdk.Remo
 	}
 	patience, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	remote := k.board(patience, a.cfg.Timeout)
+	remote := k.awaitProcess(patience, a.cfg.Timeout)
 	if remote == nil {
 		if err := k.retired(name); err != nil {
 			return nil, nil, err
@@ -57,7 +57,7 @@ func (k *Keeper) forLogin(ctx context.Context, name string) (*account, *sdk.Remo
 // Serving implements [login.Cycle].
 func (k front) Serving(ctx context.Context, name string) (*sdk.Remote, func(), error) {
 	_, remote, err := k.forLogin(ctx, name)
-	return remote, k.touchDown, err
+	return remote, k.countOut, err
 }
 
 // MayBegin implements [login.Cycle].
@@ -96,8 +96,8 @@ func (k front) Unpolled(name, poll string) (time.Duration, error) {
 	return limited{k.accounts[name]}.unpolled(poll)
 }
 
-// TakeOff implements [login.Cycle].
-func (k front) TakeOff(name string) (f login.Flight, ok bool) {
+// BeginPoll implements [login.Cycle].
+func (k front) BeginPoll(name string) (f login.Flight, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a, remote := k.accounts[name], k.remote
@@ -111,11 +111,11 @@ func (k front) TakeOff(name string) (f login.Flight, ok bool) {
 			_, err := a.completeWith(ctx, remote, state, sdk.Secret{})
 			return err
 		},
-		Landed: func() {
+		Done: func() {
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			k.polling--
-			k.landed()
+			k.oneEnded()
 		},
 	}, true
 }

@@ -16,7 +16,7 @@ import (
 // giveUp ends an attempt of which nobody knows the outcome, because the account has
 // another way to its next token. What its broker has answered is not touched: an
 // answer that nobody could read stays where the provider's spool has put it, and one
-// that comes late is weighed like any that the store knows nothing of.
+// that comes late is read like any that the store knows nothing of.
 func (a unknown) giveUp(ctx context.Context) error {
 	in, rec := *a.state().Ambiguous(), a.state().GivingUp()
 	if err := a.storeEnd(ctx, in.Attempt, rec.Version, rec.Health); err != nil {

@@ -89,9 +89,9 @@ var errAnswersNobody = errors.New("nothing was to be sent in that turn, and it a
 // account is due again as soon as the next one serves.
 var errEnding = errors.New("the provider's process is about to be ended")
 
-// landed ends an attempt and tells its outcome to those who asked for it. After
+// finish ends an attempt and tells its outcome to those who asked for it. After
 // errWentBack, errEnding and errAnswersNobody they wait for the next one.
-func (a *leased) landed(outcome error) {
+func (a *leased) finish(outcome error) {
 	a.keeper.mu.Lock()
 	var waiters []asker
 	if !errors.Is(outcome, errWentBack) && !errors.Is(outcome, errEnding) && !errors.Is(outcome, errAnswersNobody) {
@@ -102,7 +102,7 @@ func (a *leased) landed(outcome error) {
 		w.outcome <- outcome
 	}
 	a.release()
-	a.keeper.touchDown()
+	a.keeper.countOut()
 }
 
 // release ends the work on an account. Whoever has asked for a refresh

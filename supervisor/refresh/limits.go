@@ -200,7 +200,7 @@ func (a *round) mayAsk() error {
 	}
 	a.replan()
 	if until := now.Wall.Add(h.Wait); a.plan.isDue() {
-		l.putOff(now.Wall, until, l.text(h, now))
+		l.noteLimit(now.Wall, l.text(h, now))
 		a.plan.dueAt(until, now)
 	}
 	err := l.err(h, now)
@@ -240,11 +240,13 @@ func (a limited) behind(due time.Time, now schedule.Instant) time.Time {
 	if h.Wait <= 0 || !due.Before(until) {
 		return due
 	}
-	a.putOff(due, until, a.text(h, now))
+	a.noteLimit(due, a.text(h, now))
 	return until
 }
 
-func (a limited) putOff(due, until time.Time, why string) {
+// noteLimit notes when the account would be due without the limit, and what it waits for.
+// The caller holds k.mu.
+func (a limited) noteLimit(due time.Time, why string) {
 	a.plan.allowance.behind = due
 	a.plan.pauseFor(promise.Limit, why)
 }

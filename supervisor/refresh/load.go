@@ -71,11 +71,11 @@ func (l *load) crowd(on bool, now schedule.Instant) {
 	l.crowded = on
 }
 
-// weigh counts in how often the account is to be refreshed. The caller holds
+// countNeed counts in how often the account is to be refreshed. The caller holds
 // k.mu.
-func (a *account) weigh() {
+func (a *account) countNeed() {
 	interval := time.Duration(0)
-	if !a.rests() && a.stored() && !a.rec().NeedsLogin() {
+	if !a.isPaused() && a.stored() && !a.rec().NeedsLogin() {
 		interval = promise.Interval(a.outlook().policy(), a.rec().Token.Lifetime)
 	}
 	if interval == a.plan.interval {

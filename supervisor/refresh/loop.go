@@ -182,7 +182,7 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 			a.wish.missed = true // release plans it
 			continue
 		}
-		k.takeOff(a.cfg.Timeout)
+		k.countIn(a.cfg.Timeout)
 		start(l)
 	}
 	_, wait, ok := k.heap.Next(k.clock.Now())

@@ -91,7 +91,7 @@ func (a movingIn) moved(ctx context.Context, from string) (store.Record, error) 
 	if err := a.keeper.recall(ctx, a.keeper.nature().limits); err != nil {
 		return rec, err
 	}
-	if err := (resting{a.account}).staysPaused(ctx); err != nil {
+	if err := (pausable{a.account}).staysPaused(ctx); err != nil {
 		return rec, err
 	}
 	due := a.renewed(rec)
@@ -110,10 +110,10 @@ func (a movingIn) moved(ctx context.Context, from string) (store.Record, error) 
 func (p persons) Discard(ctx context.Context, attempt string) error {
 	patience, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
-	remote := p.loop.board(patience, settleTimeout)
+	remote := p.loop.awaitProcess(patience, settleTimeout)
 	if remote == nil {
 		return fmt.Errorf("provider %s: %w; see: tokenkeeper status", p.provider, ErrNoProcess)
 	}
-	defer p.loop.touchDown()
+	defer p.loop.countOut()
 	return remote.Settle(ctx, attempt)
 }

@@ -69,7 +69,7 @@ func (p persons) Pause(ctx context.Context, name string, said store.Pause) (Paus
 		return Pausing{}, err
 	}
 	next := said
-	was, already := resting{a}.pause()
+	was, already := pausable{a}.pause()
 	if already {
 		next = was.Again(said)
 	}
@@ -77,7 +77,7 @@ func (p persons) Pause(ctx context.Context, name string, said store.Pause) (Paus
 		if err := p.store.PutPause(ctx, name, &next); err != nil {
 			return Pausing{}, fmt.Errorf("account %s: it was not paused, because that could not be stored: %w", name, err)
 		}
-		resting{a}.steer(acct.Paused{Pause: next})
+		pausable{a}.steer(acct.Paused{Pause: next})
 		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.Paused, Expiry: a.rec().Token.Expiry(),
 			Message: PausedText(name, next),
@@ -111,22 +111,22 @@ func (p persons) Resume(ctx context.Context, name string, by event.Caller) (Resu
 		if err := p.store.PutPause(ctx, name, nil); err != nil {
 			return r, fmt.Errorf("account %s: it stays paused, because its end could not be stored: %w", name, err)
 		}
-		r.Pause, r.Due = &was.Pause, resting{a}.steer(acct.Runs{})
-		resting{a}.tellOver(was.Pause, fmt.Sprintf("by user %d", by.UID))
+		r.Pause, r.Due = &was.Pause, pausable{a}.steer(acct.Runs{})
+		pausable{a}.tellOver(was.Pause, fmt.Sprintf("by user %d", by.UID))
 	}
 	return r, nil
 }
 
-// resting is an account that a person may have paused.
-type resting struct{ *account }
+// pausable is an account that a person may have paused.
+type pausable struct{ *account }
 
 // pause is why nothing is asked of the account's broker; ok is false if something may be.
-func (a resting) pause() (p store.Pause, ok bool) {
+func (a pausable) pause() (p store.Pause, ok bool) {
 	return a.state().Pause(a.keeper.clock.Now().Wall)
 }
 
 // err is told to who waits for a refresh.
-func (a resting) err() error {
+func (a pausable) err() error {
 	p, _ := a.pause()
 	return &IsPaused{a.cfg.Name, p}
 }
@@ -134,7 +134,7 @@ func (a resting) err() error {
 // steer sets the account's course, which is stored, and plans it by that, at once or when
 // the work on it ends; it returns when it has its turn. The caller holds steering, for
 // which a Keeper waits that is retired: whoever follows has the course from the store.
-func (a resting) steer(c acct.Course) (due time.Time) {
+func (a pausable) steer(c acct.Course) (due time.Time) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	a.guard.Steer(c)
@@ -149,7 +149,7 @@ func (a resting) steer(c acct.Course) (due time.Time) {
 
 // staysPaused takes the course that is stored, as that of an account which was paused
 // under another name.
-func (a resting) staysPaused(ctx context.Context) error {
+func (a pausable) staysPaused(ctx context.Context) error {
 	a.steering.Lock()
 	defer a.steering.Unlock()
 	p, paused, err := a.keeper.cfg.Store.Pause(ctx, a.cfg.Name)
@@ -161,7 +161,7 @@ func (a resting) staysPaused(ctx context.Context) error {
 
 // planBy gives the account no turn, but one that ends the pause if that is over by itself.
 // The caller holds k.mu.
-func (a resting) planBy(p store.Pause, now schedule.Instant) {
+func (a pausable) planBy(p store.Pause, now schedule.Instant) {
 	a.plan.pauseFor(promise.Paused, "")
 	if p.Until.IsZero() {
 		a.plan.notDue()
@@ -170,27 +170,27 @@ func (a resting) planBy(p store.Pause, now schedule.Instant) {
 	a.plan.dueAt(p.Until, now)
 }
 
-func (a resting) tellOver(was store.Pause, by string) {
+func (a pausable) tellOver(was store.Pause, by string) {
 	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.Resumed, Expiry: a.rec().Token.Expiry(),
 		Message: fmt.Sprintf("resumed %s; it was %s", by, PauseText(was)),
 	})
 }
 
-// rests says whether the account is paused.
-func (a *account) rests() bool {
-	_, paused := resting{a}.pause()
+// isPaused says whether the account is paused.
+func (a *account) isPaused() bool {
+	_, paused := pausable{a}.pause()
 	return paused
 }
 
 // mayBegin keeps an attempt from being announced if the account was paused after it was
 // decided on. The caller holds k.mu.
 func (a *round) mayBegin() error {
-	if !a.rests() || a.wish.insisted {
+	if !a.isPaused() || a.wish.insisted {
 		return nil
 	}
 	a.replan()
-	return resting{a.account}.err()
+	return pausable{a.account}.err()
 }
 
 // lapse ends a pause whose time is over, and says whether there was one. It costs the
@@ -208,10 +208,10 @@ func (a *round) lapse(ctx context.Context) bool {
 	if err := a.keeper.cfg.Store.PutPause(ctx, a.cfg.Name, nil); err != nil {
 		a.Log().Warn("the end of a pause could not be stored; it is over all the same", "error", err)
 	}
-	resting{a.account}.steer(acct.Runs{})
+	pausable{a.account}.steer(acct.Runs{})
 	a.keeper.mu.Lock()
 	a.replan()
 	a.keeper.mu.Unlock()
-	resting{a.account}.tellOver(was.Pause, "by itself, as it was said")
+	pausable{a.account}.tellOver(was.Pause, "by itself, as it was said")
 	return true
 }

@@ -26,7 +26,7 @@ func planAnew(accounts ...*account) {
 // the due time; zero: it is not due by itself.
 func (a *leased) replan() time.Time {
 	now := a.keeper.clock.Now()
-	a.weigh()
+	a.countNeed()
 	a.look.planned = time.Time{}
 	if (delayed{a}).resumes() {
 		return a.resumeAt(now)
@@ -38,7 +38,7 @@ func (a *leased) replan() time.Time {
 		return now.Wall
 	}
 	if p, paused := a.state().Course.(acct.Paused); paused {
-		resting{a.account}.planBy(p.Pause, now)
+		pausable{a.account}.planBy(p.Pause, now)
 		return time.Time{}
 	}
 	if a.rec().NeedsLogin() || a.state().IsCut() || a.withheld() != "" {
@@ -111,15 +111,15 @@ func (a delayed) retry(f schedule.Failure) time.Time {
 		}
 		at = moment.Later(a.rec().RefreshExpiry, now.Wall.Add(f.Rest)) // nothing is tried before the login has ended
 	}
-	return a.putOffTo(at, why, "", now)
+	return a.retryAt(at, why, "", now)
 }
 
-// putOff is retry where the broker was not asked, for that reason: another try may help
+// retryUnasked is retry where the broker was not asked, for that reason: another try may help
 // also when the login has ended. The caller holds k.mu.
-func (a delayed) putOff(inRow int, why promise.Reason, err error) time.Time {
+func (a delayed) retryUnasked(inRow int, why promise.Reason, err error) time.Time {
 	now := a.keeper.clock.Now()
 	at := a.nextTry(schedule.Failure{InRow: inRow}, now.Wall)
-	return a.putOffTo(at, why, err.Error(), now)
+	return a.retryAt(at, why, err.Error(), now)
 }
 
 // nextTry is when the next try is after a failure, so that several fit in before the
@@ -138,12 +138,12 @@ func (a *account) dies(now time.Time) time.Time {
 	return rec.Token.Expiry()
 }
 
-// putOffTo plans the next try, and returns when it is; zero: there is none by itself, because
+// retryAt plans the next try, and returns when it is; zero: there is none by itself, because
 // the account is paused.
-func (a delayed) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) time.Time {
+func (a delayed) retryAt(at time.Time, why promise.Reason, text string, now schedule.Instant) time.Time {
 	a.plan.pauseFor(why, text)
 	a.plan.promise(at, a.rec().Version)
-	if a.rests() && !a.resumes() && !a.looksForFirst() {
+	if a.isPaused() && !a.resumes() && !a.looksForFirst() {
 		return a.replan()
 	}
 	a.plan.dueAt(at, now)

@@ -55,7 +55,7 @@ type planned struct {
 	behind time.Time
 	// allowance is what its broker was asked of late, if that allows only so much.
 	allowance allowance
-	// interval between two refreshes, as counted in; see weigh.
+	// interval between two refreshes, as counted in; see countNeed.
 	interval time.Duration
 }
 

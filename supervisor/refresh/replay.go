@@ -57,7 +57,7 @@ func (a unknown) planText() string {
 // retry plans the next replay after one that brought no verdict. The caller
 // holds k.mu.
 func (a unknown) retry(f schedule.Failure) time.Time {
-	if a.rests() {
+	if a.isPaused() {
 		return a.replan()
 	}
 	at := a.until()

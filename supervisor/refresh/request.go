@@ -44,7 +44,7 @@ func (p persons) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = p.hopeless(a)
 	default:
 		if err = p.hindered(a); err == nil {
-			err = p.putOff(a)
+			err = p.waitsFor(a)
 		}
 	}
 	if err != nil || !force && !a.guard.Taken() && a.rec().Health.Failures == 0 && !a.plan.isDue() {
@@ -79,17 +79,17 @@ func (p persons) hindered(a *account) (err error) {
 		return a.say.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.say.anew().With(""))
 	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != ""):
 		return a.say.errNeeds(a.rec())
-	case a.rests():
-		return resting{a}.err()
+	case a.isPaused():
+		return pausable{a}.err()
 	case a.state().Ambiguous() != nil && !a.guard.Taken() && !a.plan.isDue():
 		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
 	}
 	return err
 }
 
-// putOff is what an account waits for that would have had its turn by now. The caller
+// waitsFor is what an account waits for that would have had its turn by now. The caller
 // holds k.mu.
-func (p persons) putOff(a *account) error {
+func (p persons) waitsFor(a *account) error {
 	now, l := p.clock.Now(), limited{a}
 	switch {
 	case l.waits(now.Wall):

@@ -41,7 +41,7 @@ func (k *Keeper) Retire() {
 // retire takes the lease, and gives it to nobody any more. A word of a person that steers
 // the account is stored then, or will not be.
 func (a *account) retire() {
-	defer resting{a}.unsteered()
+	defer pausable{a}.unsteered()
 	for {
 		a.keeper.mu.Lock()
 		taken := a.try()
@@ -56,7 +56,7 @@ func (a *account) retire() {
 }
 
 // unsteered returns when nobody steers the account.
-func (a resting) unsteered() {
+func (a pausable) unsteered() {
 	a.steering.Lock()
 	defer a.steering.Unlock()
 }

@@ -31,7 +31,7 @@ type loop struct {
 func newLoop(lock sync.Locker, clock *schedule.Clock, most int) loop {
 	return loop{
 		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), over: make(chan struct{}), retire: &sync.Once{}, agenda: newAgenda(),
-		flights: flights{most: most, landing: sync.NewCond(lock)},
+		flights: flights{most: most, ended: sync.NewCond(lock)},
 	}
 }
 
@@ -49,23 +49,23 @@ func (l *loop) sawAnswer() {
 	l.answered = l.clock.Now().Mono
 }
 
-// touchDown counts an attempt in flight out.
-func (l *loop) touchDown() {
+// countOut counts an attempt in flight out.
+func (l *loop) countOut() {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	l.inFlight--
-	l.landed()
+	l.oneEnded()
 	l.signal()
 }
 
-// board waits for a process that serves, counts an attempt in flight, and returns what
+// awaitProcess waits for a process that serves, counts an attempt in flight, and returns what
 // it goes through: nil when ctx has ended before that.
-func (l *loop) board(ctx context.Context, timeout time.Duration) *sdk.Remote {
+func (l *loop) awaitProcess(ctx context.Context, timeout time.Duration) *sdk.Remote {
 	for {
 		l.lock.Lock()
 		remote, serves := l.remote, l.serves
 		if remote != nil {
-			l.takeOff(timeout)
+			l.countIn(timeout)
 		}
 		l.lock.Unlock()
 		if remote != nil {

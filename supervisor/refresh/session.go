@@ -77,7 +77,7 @@ func (s sessionsOf) has(a *account) bool {
 	s.loop.lock.Lock()
 	defer s.loop.lock.Unlock()
 	rec := a.rec()
-	if a.rests() {
+	if a.isPaused() {
 		return false
 	}
 	return s.loop.remote != nil && a.stored() && !AccessRefused(rec) && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(s.clock.Now().Wall)

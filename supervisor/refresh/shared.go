@@ -59,7 +59,7 @@ func (a sharer) sharedHeld(err error) error {
 	a.keeper.mu.Lock()
 	next, planned := a.plan.due()
 	if !planned || !next.After(a.keeper.clock.Now().Wall) { // otherwise it was not due: somebody logs in
-		next = delayed(a).putOff(2, promise.LockHeld, err)
+		next = delayed(a).retryUnasked(2, promise.LockHeld, err)
 	}
 	if long {
 		a.changes()
@@ -97,7 +97,7 @@ func (a *round) prove() error {
 	}
 	a.keeper.mu.Lock()
 	a.step(acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: a.keeper.clock.Now().Wall})
-	next := delayed{a.leased}.putOff(inRow, promise.DiskAway, err)
+	next := delayed{a.leased}.retryUnasked(inRow, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
 	a.Trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Kind: string(sdk.KindNotSent), Expiry: a.rec().Token.Expiry(), Next: next,
@@ -245,7 +245,7 @@ func (a *round) unseen(err error) error {
 		return nil
 	}
 	a.keeper.mu.Lock()
-	next := delayed{a.leased}.putOff(2, promise.DiskAway, err)
+	next := delayed{a.leased}.retryUnasked(2, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
 	a.Trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
@@ -271,7 +271,7 @@ func (a *round) lookOnly() bool {
 		return true
 	case !looked:
 		return false
-	case a.rec().NeedsLogin(), a.rests():
+	case a.rec().NeedsLogin(), a.isPaused():
 		a.replan()
 		return true
 	case planned.After(now.Wall):

@@ -106,7 +106,7 @@ func (a view) status() (s Status) {
 	now, o := at.Wall, a.outlook()
 	s.State, s.Record, s.InFlight, s.MaxFailures = o.shown(), newestOf(o.state), a.guard.Taken(), a.cfg.MaxFailures
 	s.Undecided, s.SessionGone = a.state().Undecided(), o.gone
-	p, paused := resting(a).pause()
+	p, paused := pausable(a).pause()
 	if s.Due, _ = a.plan.due(); paused {
 		s.Due, s.Pause = time.Time{}, &p
 	}

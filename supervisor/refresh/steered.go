@@ -52,7 +52,7 @@ func (a *round) mayGo() error {
 	}
 	a.keeper.mu.Lock()
 	a.step(acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: a.keeper.clock.Now().Wall})
-	delayed{a.leased}.putOff(a.rec().Health.Failures, why, err)
+	delayed{a.leased}.retryUnasked(a.rec().Health.Failures, why, err)
 	a.keeper.mu.Unlock()
 	if why == promise.Untrusted {
 		a.tellUntrusted(err)

@@ -15,7 +15,7 @@ const (
 	// quickLook is the first pause after a sign that it came: a socket's file
 	// exists a moment before anybody listens on it.
 	quickLook = 20 * time.Millisecond
-	// signPause: signs that follow each other faster do not hurry again.
+	// signPause: signs that follow each other faster cut no back-off short again.
 	signPause = time.Second
 )
 

@@ -75,8 +75,8 @@ func (e *entry) fallBehind(since time.Time) {
 	}
 }
 
-// settled says whether nothing is left to do or to tell.
-func (e *entry) settled(now time.Time) bool {
+// nothingLeft says whether nothing is left to do or to tell.
+func (e *entry) nothingLeft(now time.Time) bool {
 	return !e.woken && !e.behind() && !e.refused && e.lastError == "" && e.wish() == noWish &&
 		e.due.IsZero() && !e.notBefore.After(now)
 }

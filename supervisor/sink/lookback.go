@@ -25,10 +25,10 @@ const (
 	// errorsOfALook end it: a destination that does not answer is not asked about
 	// each account.
 	errorsOfALook = 3
-	// settling is how long a file of which there is news is left alone: a program
+	// leaveAlone is how long a file of which there is news is left alone: a program
 	// that removes its file and writes it anew has done so by then, and what it
 	// writes must not be written over.
-	settling = time.Second
+	leaveAlone = time.Second
 )
 
 // lookBack looks whether a sink still holds what the ledger says: at the start, at
@@ -77,10 +77,10 @@ func (b lookBack) answers() bool {
 type looking struct {
 	lookBack
 	news *news
-	// heard are the accounts of which there is news, and settled fires when they
+	// heard are the accounts of which there is news, and calm fires when they
 	// are looked at.
-	heard   map[string]struct{}
-	settled <-chan time.Time
+	heard map[string]struct{}
+	calm  <-chan time.Time
 	// left are the accounts that are still to be looked at in this round.
 	left []string
 	seen map[string]sighting
@@ -106,7 +106,7 @@ func (l *looking) run(ctx context.Context) {
 			rang, rested = nil, time.After(l.hear(ctx))
 		case <-rested:
 			rang, rested = l.news.rang, nil
-		case <-l.settled:
+		case <-l.calm:
 			l.lookAtHeard(ctx)
 		}
 	}
@@ -154,8 +154,8 @@ func (l *looking) hear(ctx context.Context) (pause time.Duration) {
 	for _, account := range accounts {
 		l.heard[account] = struct{}{}
 	}
-	if l.settled == nil && len(l.heard) > 0 {
-		l.settled = time.After(settling)
+	if l.calm == nil && len(l.heard) > 0 {
+		l.calm = time.After(leaveAlone)
 	}
 	return pause
 }
@@ -164,7 +164,7 @@ func (l *looking) hear(ctx context.Context) (pause time.Duration) {
 func (l *looking) lookAtHeard(ctx context.Context) {
 	accounts := slices.Sorted(maps.Keys(l.heard))
 	clear(l.heard)
-	l.settled = nil
+	l.calm = nil
 	for _, account := range accounts {
 		if ctx.Err() != nil || !l.answers() || l.mends.rest(account, time.Now()) {
 			continue
@@ -227,7 +227,7 @@ func (l *looking) failing(account string) (entry, bool) {
 func (l *looking) meet(ctx context.Context, came bool) {
 	if _, names := l.Sink.(Recipient); !names {
 		if came {
-			l.hurry()
+			l.retryTokens()
 		}
 		return
 	}
@@ -249,13 +249,13 @@ func (l *looking) meet(ctx context.Context, came bool) {
 	l.mu.Unlock()
 	if l.met != name {
 		l.met = name
-		l.hurry()
+		l.retryTokens()
 	}
 }
 
-// hurry lets what waits for a consumer that was absent, or that failed, have its
+// retryTokens lets what waits for a consumer that was absent, or that failed, have its
 // turn now: there is another one. What a sink has asked to wait for waits.
-func (b lookBack) hurry() {
+func (b lookBack) retryTokens() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.absence.sign(time.Now(), b.queue)

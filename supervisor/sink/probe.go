@@ -35,7 +35,7 @@ func (p probe) test(ctx context.Context) (done string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("sink %q: %w", p.Name, err)
 	}
-	p.hurry()
+	p.retryAll()
 	return done, nil
 }
 
@@ -50,9 +50,9 @@ func (p probe) heard() {
 	}
 }
 
-// hurry lets what the sink did not take have its turn now, also what it refused: what
+// retryAll lets what the sink did not take have its turn now, also what it refused: what
 // was in the way is gone. What it has asked to wait for waits.
-func (p probe) hurry() {
+func (p probe) retryAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.disabled.is() {

@@ -203,7 +203,7 @@ func (s *state) failuresOf(e *entry) int {
 // shrink keeps of an entry of which there is nothing left to do the receipt
 // alone.
 func (s *state) shrink(e *entry) {
-	if s.entries[e.key] != e || s.absence.waits(e.key) || s.failuresOf(e) > 0 || !e.settled(time.Now()) {
+	if s.entries[e.key] != e || s.absence.waits(e.key) || s.failuresOf(e) > 0 || !e.nothingLeft(time.Now()) {
 		return
 	}
 	if r, ok := receiptOf(e.delivered); ok {

@@ -96,7 +96,7 @@ func (w *Watch) watch(ctx context.Context) {
 	if w.alone { // nobody tells that it is being written
 		before, ok = unless(ctx, w.find)
 	}
-	heard := settle(ctx, news)
+	heard := awaitQuiet(ctx, news)
 	found, seen := unless(ctx, w.find)
 	if !ok || !seen || ctx.Err() != nil || w.alone && found.imprint != before.imprint {
 		return
@@ -168,8 +168,8 @@ func (w *Watch) referred() (files []string) {
 	return w.cfg.Referred()
 }
 
-// settle returns when nothing has happened for a while, and says whether something had.
-func settle(ctx context.Context, news <-chan struct{}) (heard bool) {
+// awaitQuiet returns when nothing has happened for a while, and says whether something had.
+func awaitQuiet(ctx context.Context, news <-chan struct{}) (heard bool) {
 	for {
 		select {
 		case <-ctx.Done():

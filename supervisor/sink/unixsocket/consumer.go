@@ -48,7 +48,7 @@ func (c *consumer) close() {
 	})
 }
 
-// line is what consumers are told, with a line end.
+// line is what consumers are sent, with a line end.
 type line struct {
 	text []byte
 	// account and version, if it holds a token; else zero.
@@ -60,9 +60,9 @@ type line struct {
 	about string
 }
 
-// tell writes the line unless the consumer has what it holds, or has something
+// send writes the line unless the consumer has what it holds, or has something
 // newer, which the store had when it came.
-func (c *consumer) tell(ctx context.Context, l line, timeout time.Duration) error {
+func (c *consumer) send(ctx context.Context, l line, timeout time.Duration) error {
 	select {
 	case <-c.turn:
 		defer c.giveTurn()

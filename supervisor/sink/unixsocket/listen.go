@@ -116,7 +116,7 @@ func (l *Listener) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return err
 	}
-	return l.tellAll(ctx, line)
+	return l.sendAll(ctx, line)
 }
 
 // Notify writes to every consumer that is connected. One that comes later does
@@ -129,7 +129,7 @@ func (l *Listener) Notify(ctx context.Context, n sink.Notice) error {
 	if err != nil {
 		return fmt.Errorf("%w: the notice can't be written as JSON", sink.ErrRefused)
 	}
-	return l.tellAll(ctx, line{text: append(text, '\n'), about: "a notice"})
+	return l.sendAll(ctx, line{text: append(text, '\n'), about: "a notice"})
 }
 
 // Test tells how many consumers are connected, and sends nothing: they have the
@@ -151,14 +151,14 @@ func (l *Listener) Test(ctx context.Context, _ sink.Delivery) (done string, err 
 	return fmt.Sprintf("%d connected to %s; nothing was sent, as each has been given the newest token", len(consumers), l.cfg.Path), nil
 }
 
-func (l *Listener) tellAll(ctx context.Context, line line) error {
+func (l *Listener) sendAll(ctx context.Context, line line) error {
 	consumers, err := l.connected()
 	if err != nil {
 		return err
 	}
 	results := make(chan error, len(consumers))
 	for _, c := range consumers {
-		go func() { results <- c.tell(ctx, line, l.cfg.Timeout) }()
+		go func() { results <- c.send(ctx, line, l.cfg.Timeout) }()
 	}
 	took, slow := 0, 0
 	var unfinished error

@@ -77,16 +77,16 @@ func (m *upkeep) rebuild(c map[string][]byte, did journal.Displaced) error {
 		if kept != "" {
 			what += "; what was found in its place is kept as " + kept
 		}
-		m.settleIn()
+		m.lookAround()
 	}
 	m.tell(Trouble{What: what, Path: path, Err: did, Displaced: true})
 	return err
 }
 
-// settleIn looks around where everything was just written to. A file system on
+// lookAround looks around where everything was just written to. A file system on
 // which the fresh file is another one at once does not tell files apart: there
 // only their content counts, so that nothing is written anew for ever.
-func (m *upkeep) settleIn() {
+func (m *upkeep) lookAround() {
 	if len(m.at.backupPaths()) == 0 {
 		m.backedUp = time.Time{} // the next one is due
 	}
