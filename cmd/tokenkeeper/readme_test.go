@@ -51,6 +51,18 @@ func TestReadmeConfigurationLoads(t *testing.T) {
 	}
 }
 
+// TestReadmeIsShort: who comes for the first time reads it to its end.
+func TestReadmeIsShort(t *testing.T) {
+	const most = 150
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines >= most {
+		t.Errorf("README.md has %d lines, and shall have less than %d: what is more belongs into the README of a room", lines, most)
+	}
+}
+
 // TestReadmeHasEveryVerb, and no README one that does not exist.
 func TestReadmeHasEveryVerb(t *testing.T) {
 	table := readText(t, "README.md")

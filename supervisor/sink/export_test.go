@@ -35,4 +35,4 @@ func (w *Worker) Awake() int {
 }
 
 // InHand is of how many keys a delivery is under way.
-func (w *Worker) InHand() int { return w.state.queue.InHand() }
+func (w *Worker) InHand() int { return len(w.state.queue.InHandFor(0)) }

@@ -219,13 +219,6 @@ func (q *Queue[K]) InHandFor(atLeast time.Duration) map[K]time.Duration {
 	return found
 }
 
-// InHand is how many keys are in somebody's hand.
-func (q *Queue[K]) InHand() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.inHand)
-}
-
 // What follows is called with mu held.
 
 func (q *Queue[K]) item(key K) *item[K] {
