@@ -60,7 +60,7 @@ type Shown struct {
 	MaxFailures int       `json:"max_failures"`
 	LastError   string    `json:"last_error,omitempty"`
 	LastKind    sdk.Kind  `json:"last_kind,omitempty"`
-	LastFailure time.Time `json:"last_failure,omitzero"`
+	LastFailure time.Time `json:"last_error_at,omitzero"`
 	// AmbiguousSince: an attempt's outcome is not known.
 	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
 	InFlight       bool      `json:"in_flight,omitempty"`
