@@ -121,7 +121,7 @@ func (s *Supervisor) newBackend() control.Backend {
 
 // builder makes what a configuration says, for who is there from then on.
 type builder struct {
-	*Supervisor
+	s  *Supervisor
 	of *roster.Present
 }
 
@@ -131,7 +131,7 @@ func (b builder) addHeartbeat() (err error) {
 		return nil
 	}
 	b.of.Heartbeat, err = heartbeat.New(*b.of.Config.Heartbeat, heartbeat.With{
-		Ready: b.ready, Trouble: b.trouble, Now: b.opts.Seams.Wall, Log: b.log,
+		Ready: b.s.ready, Trouble: b.s.trouble, Now: b.s.opts.Seams.Wall, Log: b.s.log,
 	})
 	return err
 }
@@ -151,7 +151,7 @@ func (b builder) addProvider(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	k.Hold(b.ownership.Hold())
+	k.Hold(b.s.ownership.Hold())
 	b.of.Keepers[name] = k
 	b.of.Beats[name] = b.newBeats(name, k)
 	b.of.Members[name], err = b.newMember(name, k)
@@ -160,7 +160,7 @@ func (b builder) addProvider(ctx context.Context, name string) error {
 
 func (b builder) newBeats(provider string, k *refresh.Keeper) *keepalive.Beats {
 	return keepalive.New(keepalive.Config{
-		Provider: provider, Names: roster.Names(b.of.Config.AccountsOf(provider)), Accounts: k, Events: b.events, Log: b.log, Wall: b.opts.Seams.Wall,
+		Provider: provider, Names: roster.Names(b.of.Config.AccountsOf(provider)), Accounts: k, Events: b.s.events, Log: b.s.log, Wall: b.s.opts.Seams.Wall,
 		Probe: b.probe(provider),
 	})
 }
@@ -168,7 +168,7 @@ func (b builder) newBeats(provider string, k *refresh.Keeper) *keepalive.Beats {
 // probe has a provider's process probed, once it is there.
 func (b builder) probe(provider string) func() {
 	return func() {
-		if m := b.roster.Now().Members[provider]; m != nil {
+		if m := b.s.roster.Now().Members[provider]; m != nil {
 			m.Probe()
 		}
 	}
@@ -179,35 +179,35 @@ func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keepe
 	for _, c := range b.of.Config.AccountsOf(provider) {
 		a := b.of.Account(c)
 		if c.SharedFile != nil {
-			f, err := b.shared.Add(c, func() { b.roster.Touch(c.Name) })
+			f, err := b.s.shared.Add(c, func() { b.s.roster.Touch(c.Name) })
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}
 			a.Shared, a.SharedPath = f, c.SharedFile.Path
-			if b.observed != nil {
+			if b.s.observed != nil {
 				a.Shared = sharing.OnlyRead{File: f}
 			}
 		}
 		accounts = append(accounts, a)
 	}
 	c := refresh.Config{
-		Provider: provider, Accounts: accounts, Store: b.dir.Store(),
-		Wake:   func(account string) { b.roster.NewToken(provider, account) },
-		Events: b.events, Log: b.log, Wall: b.opts.Seams.Wall, Boot: b.boot,
+		Provider: provider, Accounts: accounts, Store: b.s.dir.Store(),
+		Wake:   func(account string) { b.s.roster.NewToken(provider, account) },
+		Events: b.s.events, Log: b.s.log, Wall: b.s.opts.Seams.Wall, Boot: b.s.boot,
 		Probe:       b.probe(provider),
-		Elsewhere:   b.inquirer.Ask,
-		Others:      b.roster.Others(provider),
-		Left:        leftover.Holder(ctx, b.of.Config, b.dir.Store(), provider),
+		Elsewhere:   b.s.inquirer.Ask,
+		Others:      b.s.roster.Others(provider),
+		Left:        leftover.Holder(ctx, b.of.Config, b.s.dir.Store(), provider),
 		Steered:     func(path string) error { return process.Steered(path, b.of.Config.Trust) },
 		MaxInFlight: b.of.Config.Providers[provider].MaxInFlight,
-		LoggedIn:    b.ownership.LoggedIn,
-		Observes:    b.observed != nil,
+		LoggedIn:    b.s.ownership.LoggedIn,
+		Observes:    b.s.observed != nil,
 	}
-	if b.machineClock {
+	if b.s.machineClock {
 		c.Up = machine.Uptime()
 	}
-	if b.opts.Seams.Launcher == nil && b.observed == nil { // processes in memory end with their supervisor
-		p := programs.Predecessor(b.of.Config, provider, b.log)
+	if b.s.opts.Seams.Launcher == nil && b.s.observed == nil { // processes in memory end with their supervisor
+		p := programs.Predecessor(b.of.Config, provider, b.s.log)
 		c.Outwait, c.Bequests = p.Outwait, p.Bequests
 	}
 	return refresh.NewKeeper(ctx, c)
@@ -216,7 +216,7 @@ func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keepe
 // beside is what goes on in each generation of a provider beside its refresh loop; nil:
 // nothing does.
 func (b builder) beside(provider string) func(context.Context, grpc.ClientConnInterface) error {
-	if b.observed != nil {
+	if b.s.observed != nil {
 		return nil
 	}
 	return func(ctx context.Context, conn grpc.ClientConnInterface) error {
@@ -237,18 +237,18 @@ func healthOf(accounts []config.Account) process.HealthPolicy {
 
 func (b builder) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
-		Name: provider, Work: b.observed.work(k), Beside: b.beside(provider), Events: b.events, Log: b.log, Now: b.opts.Seams.Wall,
+		Name: provider, Work: b.s.observed.work(k), Beside: b.beside(provider), Events: b.s.events, Log: b.s.log, Now: b.s.opts.Seams.Wall,
 		Health: healthOf(b.of.Config.AccountsOf(provider)),
 	}
-	if b.opts.Seams.Launcher != nil {
-		c.Launcher = b.opts.Seams.Launcher(provider)
+	if b.s.opts.Seams.Launcher != nil {
+		c.Launcher = b.s.opts.Seams.Launcher(provider)
 		return process.New(c), nil
 	}
-	command, err := programs.OfProvider(b.of.Config, provider, b.opts.Builtin)
+	command, err := programs.OfProvider(b.of.Config, provider, b.s.opts.Builtin)
 	if err != nil {
 		return nil, err
 	}
-	command.Log = b.log
+	command.Log = b.s.log
 	if !fdstore.Managed() { // or the next supervisor would wait for the process, and it for that one
 		command.HandOver = handOver
 	}

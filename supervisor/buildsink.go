@@ -32,15 +32,15 @@ func (b builder) newWorker(c config.Sink) (*sink.Worker, error) {
 	w := sink.WorkerConfig{
 		Name: c.Name, Type: c.Type, Sink: destination, Policy: policy, MaxConcurrent: c.MaxConcurrent,
 		Accounts: roster.Names(b.of.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
-		WantsAlert: func(a event.Alert) bool { return b.audience().Concerns(c, a) },
-		Store:      b.dir.Store(), Credentials: b.roster.Credentials, Events: b.events, Wall: b.opts.Seams.Wall,
-		ReadBack: b.inquirer.ReadBack(c),
+		WantsAlert: func(a event.Alert) bool { return b.s.audience().Concerns(c, a) },
+		Store:      b.s.dir.Store(), Credentials: b.s.roster.Credentials, Events: b.s.events, Wall: b.s.opts.Seams.Wall,
+		ReadBack: b.s.inquirer.ReadBack(c),
 	}
 	for _, kind := range c.Events {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))
 	}
-	if b.alerts != nil {
-		w.Alerts = b.alerts.For(b.wants(c))
+	if b.s.alerts != nil {
+		w.Alerts = b.s.alerts.For(b.wants(c))
 	}
 	if err := sink.CheckWorker(w); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func (b builder) wants(c config.Sink) alert.Wants {
 	if len(c.Accounts)+len(c.Providers) == 0 {
 		return nil
 	}
-	return func(account, provider string) bool { return b.roster.Now().Config.SinkWants(c, account, provider) }
+	return func(account, provider string) bool { return b.s.roster.Now().Config.SinkWants(c, account, provider) }
 }
 
 // newSink makes the destination. A worker's own limit of a try must not be the
@@ -72,7 +72,7 @@ func (b builder) newPlugin(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	if err != nil {
 		return nil, sink.RetryPolicy{}, err
 	}
-	d, policy, err := plugin.Configured(c, plugin.Config{Command: command, Events: b.events, Log: b.log, Now: b.opts.Seams.Wall})
+	d, policy, err := plugin.Configured(c, plugin.Config{Command: command, Events: b.s.events, Log: b.s.log, Now: b.s.opts.Seams.Wall})
 	if err != nil {
 		return nil, policy, err
 	}

@@ -257,8 +257,8 @@ func (c change) try(name string) error {
 	if len(accounts) == 0 {
 		return nil
 	}
-	if c.opts.Seams.Launcher == nil {
-		if _, err := programs.OfProvider(c.of.Config, name, c.opts.Builtin); err != nil {
+	if c.s.opts.Seams.Launcher == nil {
+		if _, err := programs.OfProvider(c.of.Config, name, c.s.opts.Builtin); err != nil {
 			return err
 		}
 	}
@@ -285,13 +285,13 @@ func (c change) make(ctx context.Context) (err error) {
 			k.Retire()
 		}
 	}
-	files := c.shared.Remember()
+	files := c.s.shared.Remember()
 	if err := c.addProviders(ctx); err != nil {
 		return c.undo(ctx, err, files)
 	}
 	c.endSinks()
 	c.install(ctx)
-	c.file.Runs(c.of.Config)
+	c.s.file.Runs(c.of.Config)
 	return nil
 }
 
@@ -303,7 +303,7 @@ func (c change) endProviders() {
 			ending = append(ending, sharedPost(a.Name))
 		}
 	}
-	c.crew.end(ending...)
+	c.s.crew.end(ending...)
 }
 
 // open are the accounts of which only their keeper knows what an attempt has brought.
@@ -319,7 +319,7 @@ func (c change) open() (names []string) {
 func (c change) addProviders(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicked(c.log, v)
+			err = panicked(c.s.log, v)
 		}
 	}()
 	for _, name := range c.providers {
@@ -341,34 +341,34 @@ func (c change) endSinks() {
 	for _, name := range c.sinks {
 		workers, processes = append(workers, sinkPost(name)), append(processes, sinkProcessPost(name))
 	}
-	c.crew.end(workers...)
-	c.crew.end(processes...)
+	c.s.crew.end(workers...)
+	c.s.crew.end(processes...)
 	if c.heartbeat {
-		c.crew.end(heartbeatPost)
+		c.s.crew.end(heartbeatPost)
 	}
 }
 
 // install has everybody who was made be there, and begin.
 func (c change) install(ctx context.Context) {
-	c.roster.Replace(c.of)
-	c.roster.Hold(c.ownership.Hold()) // it may have changed while some were made
-	c.alerts.Follow(c.alertPolicy(), c.audience().Some())
-	c.postRestorer()
+	c.s.roster.Replace(c.of)
+	c.s.roster.Hold(c.s.ownership.Hold()) // it may have changed while some were made
+	c.s.alerts.Follow(c.s.alertPolicy(), c.s.audience().Some())
+	c.s.postRestorer()
 	for _, name := range c.sinks {
 		if w, there := c.of.Workers[name]; there {
 			c.stayDisabled(name, w)
-			c.postSink(c.of, name)
+			c.s.postSink(c.of, name)
 		}
 	}
 	if c.heartbeat {
-		c.postHeartbeat(c.of)
+		c.s.postHeartbeat(c.of)
 	}
 	c.postProviders(c.of)
-	c.events.Nudge()
-	if err := dropStrayLogins(ctx, c.of.Config, c.dir.Store(), c.log); err != nil {
-		c.log.Warn("open logins of accounts that are not configured any more could not be dropped; the next start does it", "error", err)
+	c.s.events.Nudge()
+	if err := dropStrayLogins(ctx, c.of.Config, c.s.dir.Store(), c.s.log); err != nil {
+		c.s.log.Warn("open logins of accounts that are not configured any more could not be dropped; the next start does it", "error", err)
 	}
-	tellLeft(ctx, c.of.Config, c.dir.Store(), c.opts.Seams.Wall(), c.log)
+	tellLeft(ctx, c.of.Config, c.s.dir.Store(), c.s.opts.Seams.Wall(), c.s.log)
 }
 
 // stayDisabled keeps everything from a sink that was disabled and is the same.
@@ -383,7 +383,7 @@ func (c change) stayDisabled(name string, w *sink.Worker) {
 func (c change) postProviders(there *roster.Present) {
 	for _, name := range c.providers {
 		if _, stays := there.Members[name]; stays {
-			c.postProvider(there, name)
+			c.s.postProvider(there, name)
 		}
 	}
 }

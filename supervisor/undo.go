@@ -25,9 +25,9 @@ var errBroken = errors.New("the configuration was being read again, and nobody c
 // their place, and nobody would see that.
 func (c change) ends(why *error) {
 	if v := recover(); v != nil {
-		*why = fmt.Errorf("%w: %w", errBroken, panicked(c.log, v))
+		*why = fmt.Errorf("%w: %w", errBroken, panicked(c.s.log, v))
 		select {
-		case c.broken <- *why:
+		case c.s.broken <- *why:
 		default: // it ends already
 		}
 	}
@@ -42,7 +42,7 @@ func panicked(log *slog.Logger, v any) error {
 
 // back is that way, to who was there and was kept.
 func (c change) back() change {
-	back := change{builder{c.Supervisor, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
+	back := change{builder{c.s, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
 	back.keep()
 	return back
 }
@@ -53,10 +53,10 @@ func (c change) goOn() {
 	for name, m := range back.ended() {
 		k, b := c.was.Keepers[name], c.was.Beats[name]
 		back.of.Keepers[name], back.of.Beats[name] = k, b
-		back.of.Members[name] = m.Again(back.observed.work(k), back.beside(name))
+		back.of.Members[name] = m.Again(back.s.observed.work(k), back.beside(name))
 	}
-	back.roster.Replace(back.of)
-	back.postRestorer()
+	back.s.roster.Replace(back.of)
+	back.s.postRestorer()
 	back.postProviders(back.of)
 }
 
@@ -83,7 +83,7 @@ func (c change) undo(ctx context.Context, why error, restore func()) error {
 			continue
 		}
 		back.of.Keepers[name], back.of.Beats[name] = k, back.newBeats(name, k)
-		back.of.Members[name] = m.Again(back.observed.work(k), back.beside(name))
+		back.of.Members[name] = m.Again(back.s.observed.work(k), back.beside(name))
 	}
 	restore()
 	back.install(ctx)
