@@ -40,6 +40,8 @@ type Description struct {
 	// So do Renewer, Minter, Keepalive and LoginGuide; NoRefresh: Refresh is not
 	// to be called.
 	Renewer, Minter, Keepalive, LoginGuide, NoRefresh bool
+	// Revokes is what [Revoker.Revoke] ends; "": [RevokesGrant].
+	Revokes RevokeScope
 	// And ExchangeBeside: Exchange and EndLogin may be called for an account while
 	// another attempt of it is under way. It is so of every one that [Serve] serves.
 	ExchangeBeside bool

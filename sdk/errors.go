@@ -10,7 +10,7 @@ type Kind string
 
 const (
 	// KindTransient: the broker has not taken the refresh token, try again later. It is
-	// what an error without a kind is, but of an attempt.
+	// what an error without a kind is, but of an attempt and of [Revoker.Revoke].
 	KindTransient Kind = "transient"
 	// KindInvalidGrant: the server said, in a parsed OAuth error, that the
 	// refresh token (or the code) is dead.
@@ -78,8 +78,8 @@ func (e *Error) Is(target error) bool {
 }
 
 // KindOf returns the kind of err: that of the first [Error] in its chain, and
-// KindTransient for everything else. An attempt's errors all have one when they come
-// from [Serve].
+// KindTransient for everything else. An attempt's errors, and those of [Revoker.Revoke],
+// all have one when they come from [Serve].
 func KindOf(err error) Kind {
 	var e *Error
 	if errors.As(err, &e) && e.Kind != "" {

@@ -62,8 +62,15 @@ type Checker interface {
 	Check(ctx context.Context, req CheckRequest) error
 }
 
-// Revoker is a Provider that can end a grant (RFC 7009).
+// Revoker is a Provider whose broker ends a grant when it is asked to (RFC 7009). It is
+// implemented only where the broker documents such a request.
 type Revoker interface {
+	// Revoke asks the broker once, and does not try again. nil: the broker has said that
+	// the grant is over, which it says of a token that it does not know, too. An [Error] of
+	// [KindNotSent], [KindInvalidClient], [KindInvalidGrant] or [KindRateLimited], or of
+	// [KindTransient] with the HTTPStatus of the answer, says that nothing was revoked.
+	// Any other error, as where no answer came, leaves open whether the token lives:
+	// nobody believes then that it does, nor that it does not. See [RevokedNothing].
 	Revoke(ctx context.Context, req RevokeRequest) error
 }
 
@@ -126,7 +133,8 @@ type CheckRequest struct {
 	Token   Token
 }
 
-// RevokeRequest asks to end the grant that Token belongs to.
+// RevokeRequest asks to end the grant that Token belongs to: by its refresh token, or by
+// its access token if it has no other.
 type RevokeRequest struct {
 	Account Account
 	Token   Token

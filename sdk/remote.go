@@ -132,7 +132,7 @@ func (r *Remote) Check(ctx context.Context, req CheckRequest) error {
 // Revoke implements [Revoker].
 func (r *Remote) Revoke(ctx context.Context, req RevokeRequest) error {
 	_, err := r.rpc.Revoke(ctx, &pb.RevokeRequest{Account: fromAccount(req.Account), Token: fromToken(req.Token)})
-	return fromStatus(err)
+	return ofAttempt(fromStatus(err))
 }
 
 // Unsettled names the provider's spool and lists the attempts in it, oldest

@@ -156,13 +156,12 @@ func (s *Server) Check(ctx context.Context, m *pb.CheckRequest) (_ *pb.CheckResp
 }
 
 // Revoke implements the wire contract.
-func (s *Server) Revoke(ctx context.Context, m *pb.RevokeRequest) (_ *pb.RevokeResponse, err error) {
-	defer s.recovered(&err)
+func (s *Server) Revoke(ctx context.Context, m *pb.RevokeRequest) (*pb.RevokeResponse, error) {
 	p, ok := s.provider.(Revoker)
 	if !ok {
 		return nil, toStatus(ErrUnimplemented)
 	}
-	if err := p.Revoke(ctx, RevokeRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}); err != nil {
+	if err := s.revoke(ctx, p, RevokeRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}); err != nil {
 		return nil, toStatus(err)
 	}
 	return &pb.RevokeResponse{}, nil

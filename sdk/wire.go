@@ -108,6 +108,7 @@ func toDescription(m *pb.DescribeResponse) Description {
 		Authorizer: m.GetAuthorizer(),
 		Checker:    m.GetChecker(),
 		Revoker:    m.GetRevoker(),
+		Revokes:    RevokeScope(m.GetRevokes()),
 
 		ExchangeBeside: m.GetExchangeBeside(),
 	}
@@ -138,6 +139,7 @@ func fromDescription(d Description) *pb.DescribeResponse {
 		Authorizer: d.Authorizer,
 		Checker:    d.Checker,
 		Revoker:    d.Revoker,
+		Revokes:    string(d.Revokes),
 
 		ExchangeBeside: d.ExchangeBeside,
 	}

@@ -124,6 +124,9 @@ type Config struct {
 	// Device adds the device authorization grant (RFC 8628) to a dialect that takes
 	// forms: [Server.DeviceURL], and a person who is [Server.ApproveDevice].
 	Device bool
+	// Revokes adds token revocation (RFC 7009) to a dialect that takes forms, and says
+	// what it ends: [Server.RevokeURL]. A revocation counts among the requests.
+	Revokes Revocation
 	// DeadGrantStatus is the HTTP status of an answer to a dead refresh token
 	// or code. Default: 400 (RFC 6749, section 5.2); 401 is seen at Saxo too.
 	DeadGrantStatus int
@@ -173,6 +176,8 @@ func (c *Config) complete(rules rules) {
 		panic(fmt.Sprintf("brokersim: %s knows its clients by a key; set Config.ClientKey", c.Dialect))
 	case rules.redirects != nil && rules.redirects(c.RedirectURL) != "":
 		panic("brokersim: Config.RedirectURL: " + rules.redirects(c.RedirectURL))
+	case c.Revokes != RevokesNothing && (rules.query || c.Revokes != RevokesGrant && c.Revokes != RevokesClient):
+		panic(fmt.Sprintf("brokersim: Config.Revokes is %q; it is RevokesGrant or RevokesClient, at a dialect that takes forms", c.Revokes))
 	case c.Device && rules.query:
 		panic(fmt.Sprintf("brokersim: %s takes no forms; leave Config.Device false", c.Dialect))
 	case c.PKCE && !rules.pkce:

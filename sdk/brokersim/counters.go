@@ -79,6 +79,8 @@ type Counts struct {
 	// Ousted counts grants that a later login ended, where few are allowed, and
 	// Beats the keepalive calls for a living grant.
 	Ousted, Beats int
+	// Revocations counts those that were answered with a success (RFC 7009).
+	Revocations int
 
 	ResourcesServed, ResourcesRefused int
 }
@@ -95,7 +97,7 @@ func (c *Counts) add(d Counts) {
 		{&c.OpenReceived, d.OpenReceived}, {&c.OpenProcessed, d.OpenProcessed},
 		{&c.CutReceived, d.CutReceived}, {&c.CutProcessed, d.CutProcessed},
 		{&c.Logins, d.Logins}, {&c.Refreshes, d.Refreshes}, {&c.Refused, d.Refused},
-		{&c.Ousted, d.Ousted}, {&c.Beats, d.Beats},
+		{&c.Ousted, d.Ousted}, {&c.Beats, d.Beats}, {&c.Revocations, d.Revocations},
 		{&c.Faults, d.Faults}, {&c.Repeats, d.Repeats}, {&c.Reused, d.Reused},
 		{&c.ResourcesServed, d.ResourcesServed}, {&c.ResourcesRefused, d.ResourcesRefused},
 	} {

@@ -12,7 +12,7 @@
 // What brokers do beyond OAuth can be turned on for any dialect: Config has a
 // grace for spent refresh tokens, values that stay for a day, death at a time of
 // the day or of idleness, competing sessions, requests an hour, assertions,
-// TOTP codes and device codes (RFC 8628, device.go).
+// TOTP codes, device codes (RFC 8628, device.go) and revocation (RFC 7009, revoke.go).
 //
 // # Use
 //

@@ -43,6 +43,9 @@ func New(cfg Config) *Server {
 		s.mux.HandleFunc("POST "+devicePath, s.serveDevice)
 		s.mux.HandleFunc("GET "+approvePath, s.serveApproval)
 	}
+	if cfg.Revokes != RevokesNothing {
+		s.mux.HandleFunc("POST "+revokePath, func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, s.parseRevocation) })
+	}
 	s.mux.HandleFunc("GET /resource", s.serveResource)
 	s.mux.HandleFunc("GET "+rules.apiPrefix, s.serveResource)
 	return s

@@ -91,6 +91,10 @@ func (s *desk) accountOf(form url.Values) string {
 		if a := s.access[form.Get("access_token")]; a != nil {
 			return a.grant.account
 		}
+	case grantRevoke:
+		if g := s.revokedGrant(form.Get("token")); g != nil {
+			return g.account
+		}
 	case grantPersonal:
 		return subjectOf(form.Get("assertion"))
 	case grantClient:
@@ -132,6 +136,9 @@ func (s *Server) process(ex *exchange, r *http.Request, fault *Fault) Answer {
 	a.Processed++
 	ex.window = Processed
 
+	if ex.request.GrantType == grantRevoke {
+		return s.answerRevocation(ex, r)
+	}
 	refused := ex.refused
 	if refused == nil && ex.request.GrantType != grantRenew && ex.request.GrantType != grantTOTP {
 		refused = s.checkTokenRequest(r, ex.form)

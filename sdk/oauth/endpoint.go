@@ -23,6 +23,9 @@ type Endpoint struct {
 	// RefreshURL is where refreshes go, if not to TokenURL: Tradier has two
 	// addresses. "": there too.
 	RefreshURL string
+	// RevokeURL is where a token is revoked (RFC 7009, section 2). "": the server has no
+	// such address.
+	RevokeURL string
 	// DeviceURL is where logins with a device code begin (RFC 8628, section 3.1).
 	DeviceURL string
 	// AuthStyle says how the client authenticates (RFC 6749, section 2.3.1).

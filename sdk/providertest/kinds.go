@@ -45,6 +45,9 @@ func describesKinds(t *testing.T, d sdk.Description) {
 	if !slices.Contains([]sdk.Repeat{"", sdk.RepeatHarmless, sdk.RepeatReplaces, sdk.RepeatLimited}, d.Repeat) || d.Repeat != "" && !d.Minter {
 		t.Errorf("Description.Repeat is %q; it is one of the Repeat… values, for a sdk.Minter", d.Repeat)
 	}
+	if !slices.Contains([]sdk.RevokeScope{"", sdk.RevokesToken, sdk.RevokesGrant, sdk.RevokesClient}, d.Revokes) || d.Revokes != "" && !d.Revoker {
+		t.Errorf("Description.Revokes is %q; it is one of the Revokes… values, for a sdk.Revoker", d.Revokes)
+	}
 	if l := d.Limits; l.RequestsPerHour < 0 || l.FailedLoginsPerHour < 0 || l.LockedOutFor < 0 {
 		t.Error("Description.Limits has a negative value")
 	}

@@ -84,6 +84,7 @@ func Run(t *testing.T, s Suite) {
 	first.hold(t, attemptRules, processRules)
 	t.Run("BeginLogin", func(t *testing.T) { testBeginLogin(t, first) })
 	t.Run("KeepAlive", func(t *testing.T) { testKeepAlive(t, first) })
+	t.Run("Revoke", func(t *testing.T) { testRevoke(t, first) })
 	for _, other := range turns[1:] {
 		also := all.on(other)
 		t.Run("Also"+also.name(), func(t *testing.T) { also.hold(t, attemptRules) })

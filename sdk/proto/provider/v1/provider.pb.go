@@ -88,8 +88,11 @@ type DescribeResponse struct {
 	// is under way or not settled: it has a slot of its own in the spool. A code dies
 	// within seconds, and waits for the other attempt where this is not set.
 	ExchangeBeside bool `protobuf:"varint,17,opt,name=exchange_beside,json=exchangeBeside,proto3" json:"exchange_beside,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What Revoke ends: token, grant or client (every refresh token of the client, whoever
+	// has logged in). Empty: grant. Anything else counts as client.
+	Revokes       string `protobuf:"bytes,18,opt,name=revokes,proto3" json:"revokes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DescribeResponse) Reset() {
@@ -239,6 +242,13 @@ func (x *DescribeResponse) GetExchangeBeside() bool {
 		return x.ExchangeBeside
 	}
 	return false
+}
+
+func (x *DescribeResponse) GetRevokes() string {
+	if x != nil {
+		return x.Revokes
+	}
+	return ""
 }
 
 // Limits that the broker sets to an account. Zero: nobody knows.
@@ -2251,8 +2261,8 @@ func (x *SettleResponse) GetKept() string {
 // Failure rides as a detail on the gRPC status of a failed call to the broker. A status without it is a fault of the transport.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent, pending. Of an attempt empty or anything
-	// else: ambiguous. Otherwise transient.
+	// transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent, pending. Of an attempt, and of
+	// Revoke, empty or anything else: ambiguous. Otherwise transient.
 	Kind       string               `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Message    string               `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	RetryAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
@@ -2342,7 +2352,7 @@ var File_provider_v1_provider_proto protoreflect.FileDescriptor
 const file_provider_v1_provider_proto_rawDesc = "" +
 	"\n" +
 	"\x1aprovider/v1/provider.proto\x12\x17tokenkeeper.provider.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\xf1\x04\n" +
+	"\x0fDescribeRequest\"\x8b\x05\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x127\n" +
@@ -2365,7 +2375,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06repeat\x18\x0e \x01(\tR\x06repeat\x12B\n" +
 	"\x0fkeepalive_every\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x0ekeepaliveEvery\x127\n" +
 	"\x06limits\x18\x10 \x01(\v2\x1f.tokenkeeper.provider.v1.LimitsR\x06limits\x12'\n" +
-	"\x0fexchange_beside\x18\x11 \x01(\bR\x0eexchangeBeside\"\xaa\x01\n" +
+	"\x0fexchange_beside\x18\x11 \x01(\bR\x0eexchangeBeside\x12\x18\n" +
+	"\arevokes\x18\x12 \x01(\tR\arevokes\"\xaa\x01\n" +
 	"\x06Limits\x12*\n" +
 	"\x11requests_per_hour\x18\x01 \x01(\x03R\x0frequestsPerHour\x123\n" +
 	"\x16failed_logins_per_hour\x18\x02 \x01(\x03R\x13failedLoginsPerHour\x12?\n" +

@@ -60,7 +60,9 @@ type ProviderClient interface {
 	// Check makes one cheap API call that proves that the access token works.
 	// Optional.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
-	// Revoke asks the broker to end the grant. Optional.
+	// Revoke asks the broker once to end the grant. A failure of the kind not_sent,
+	// invalid_client, invalid_grant or rate_limited, or of the kind transient with an
+	// http_status, says that nothing was revoked; any other that nobody knows. Optional.
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
 	// Renew gets the next access token with the living one, once. It is an attempt,
 	// as Refresh is. Optional.
@@ -252,7 +254,9 @@ type ProviderServer interface {
 	// Check makes one cheap API call that proves that the access token works.
 	// Optional.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
-	// Revoke asks the broker to end the grant. Optional.
+	// Revoke asks the broker once to end the grant. A failure of the kind not_sent,
+	// invalid_client, invalid_grant or rate_limited, or of the kind transient with an
+	// http_status, says that nothing was revoked; any other that nobody knows. Optional.
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
 	// Renew gets the next access token with the living one, once. It is an attempt,
 	// as Refresh is. Optional.
