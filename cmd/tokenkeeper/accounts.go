@@ -140,6 +140,8 @@ func loginEnd(a control.ListedAccount, now time.Time) cell {
 	switch {
 	case a.Version == 0:
 		return cell{"none", yellow}
+	case !a.Revoked.IsZero():
+		return cell{"revoked", red}
 	case a.RefreshRefused:
 		return cell{"refused", red}
 	case end.IsZero():
@@ -230,9 +232,9 @@ func isAre(n int) string {
 }
 
 func newAccountsForgetCommand(e accountsVerb) *cobra.Command {
-	var yes bool
+	var yes, revoke bool
 	cmd := &cobra.Command{
-		Use:   "forget NAME [--yes]",
+		Use:   "forget NAME [--revoke] [--yes]",
 		Short: "Remove what is stored of an account that is in no configuration",
 		Long: `Remove what is stored of an account that is in no configuration, for good: its
 tokens, what is known of earlier ones, what sinks have had of it, attempts that
@@ -240,23 +242,28 @@ are not settled and the broker's answers to them. On a terminal it asks first;
 elsewhere it needs --yes.
 
 At the broker nothing is done: the login lives on there until its end, or until
-somebody ends it at the broker's site. Backups of the store have it until they
-are replaced, which takes a week.`,
-		Example:           "  tokenkeeper accounts forget schwab-old --yes",
+somebody ends it at the broker's site. With --revoke a running supervisor has
+the broker end it first, as "tokenkeeper revoke" does, by the client of another
+account of the configuration; if that fails, nothing is removed. Backups of the
+store have the token until they are replaced, which takes a week.`,
+		Example:           "  tokenkeeper accounts forget schwab-old --yes\n  tokenkeeper accounts forget acme-old --revoke --yes",
 		Args:              exactArgs("NAME"),
 		ValidArgsFunction: e.leftNames(nil),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			if !yes {
-				if err := e.mayForget(ctx, args[0]); err != nil {
+				if err := e.mayForget(ctx, args[0], revoke); err != nil {
 					return err
 				}
 			}
 			var got control.ForgetAnswer
 			err := e.withOrWithout(ctx, func(c *control.Client) (err error) {
-				got, err = c.ForgetAccount(ctx, args[0])
+				got, err = c.ForgetAccount(ctx, args[0], revoke)
 				return err
 			}, func(cfg *config.Config) error {
+				if revoke {
+					return e.revokedByWhom(fmt.Errorf("%w; nothing was forgotten", control.ErrNotRunning))
+				}
 				err := leftover.Offline(ctx, cfg, func(a leftover.Accounts) (err error) {
 					got, err = a.Forget(ctx, args[0])
 					return err
@@ -276,11 +283,12 @@ are replaced, which takes a week.`,
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "really remove it, without a question")
+	cmd.Flags().BoolVar(&revoke, "revoke", false, "have the broker end its login first")
 	return cmd
 }
 
 // mayForget says what is removed, and asks whether it may be.
-func (e accountsVerb) mayForget(ctx context.Context, account string) error {
+func (e accountsVerb) mayForget(ctx context.Context, account string, revoke bool) error {
 	all, err := e.accountList(ctx)
 	if err != nil {
 		return err
@@ -295,7 +303,11 @@ func (e accountsVerb) mayForget(ctx context.Context, account string) error {
 		}
 		what = fmt.Sprintf("version %d of account %s, of provider %s: %s", a.Version, account, a.Provider, a.LoginText(e.now()))
 	}
-	what += ". It is removed with all that is stored of it; at the broker nothing is done"
+	if revoke {
+		what += ". Its login is ended at the broker first, and only if that is done it is removed with all that is stored of it"
+	} else {
+		what += ". It is removed with all that is stored of it; at the broker nothing is done (--revoke ends the login there first)"
+	}
 	if !e.asks() {
 		return usageErrorf("%s. To remove it, add --yes", what)
 	}
@@ -317,6 +329,9 @@ func forgotten(got control.ForgetAnswer, now time.Time) string {
 	}
 	if got.Unread > 0 {
 		text += ", with " + counted(got.Unread, "answer", "answers") + " that nobody could read"
+	}
+	if !got.Revoked.IsZero() {
+		return text + ". At the broker its login was ended " + moment.Text(got.Revoked, now, false)
 	}
 	was := control.ListedAccount{Version: got.Version, HasLogin: got.HadLogin, Way: got.Way, Expiry: got.Expiry, RefreshExpiry: got.RefreshExpiry}
 	if got.HadLogin && got.Way != control.WayMint {

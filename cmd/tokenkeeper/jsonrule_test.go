@@ -20,7 +20,7 @@ import (
 // an example.
 func printed() []any {
 	return []any{
-		control.Status{}, control.ConfigDifference{}, control.ReloadAnswer{}, control.AccountList{}, control.RenameAnswer{}, control.ForgetAnswer{}, control.Probe{}, control.Sinks{}, control.Sink{}, control.Alerts{}, event.Alert{}, event.Event{}, control.TokenAnswer{}, control.RefreshAnswer{}, control.AccountTestAnswer{}, control.PauseAnswers{}, control.ResumeAnswers{},
+		control.Status{}, control.ConfigDifference{}, control.ReloadAnswer{}, control.AccountList{}, control.RenameAnswer{}, control.ForgetAnswer{}, control.Probe{}, control.Sinks{}, control.Sink{}, control.Alerts{}, event.Alert{}, event.Event{}, control.TokenAnswer{}, control.RefreshAnswer{}, control.AccountTestAnswer{}, control.RevokeAnswer{}, control.PauseAnswers{}, control.ResumeAnswers{},
 		control.RestartAnswer{}, control.SinkRestartAnswer{}, control.SinkTestAnswer{}, control.RedeliverAnswer{}, control.ImportAnswer{},
 		begunLogin{}, control.LoginAnswer{}, control.LoggedInAnswer{}, control.AwaitedAnswer{}, control.DiscardedAnswer{}, control.CancelledAnswer{}, control.AdoptAnswer{}, control.VersionAnswer{},
 		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, validToken{}, failure{}, control.Error{}, completionScript{}, verdict.Verdict{}, doctor.Diagnosis{}, explain.Explanation{},

@@ -144,6 +144,9 @@ type fake struct {
 	address string
 	// awaited counts the calls of AwaitLogin.
 	awaited int
+	// ends is what a revocation ends, and others with which accounts.
+	ends   string
+	others []string
 	// usable answers UsableToken; nil: as the tokens are.
 	usable func(account string) (control.TokenAnswer, error)
 }
@@ -169,12 +172,16 @@ func (f *fake) RenameAccount(_ context.Context, from, to string) (control.Rename
 	return control.RenameAnswer{Account: to, From: from, Version: 12, Unread: 2}, nil
 }
 
-func (f *fake) ForgetAccount(_ context.Context, account string) (control.ForgetAnswer, error) {
+func (f *fake) ForgetAccount(_ context.Context, account string, revoke bool, _ event.Caller) (control.ForgetAnswer, error) {
 	for _, a := range sampleAccounts().Accounts {
 		if a.Name == account && !a.Configured {
-			return control.ForgetAnswer{
+			got := control.ForgetAnswer{
 				Account: account, Provider: a.Provider, Version: a.Version, HadLogin: a.HasLogin, Way: a.Way, RefreshExpiry: a.RefreshExpiry, Attempts: 1, Unread: 1,
-			}, nil
+			}
+			if revoke {
+				got.HadLogin, got.Revoked = false, now
+			}
+			return got, nil
 		}
 	}
 	return control.ForgetAnswer{}, control.Errorf(control.CodeConflict, "account %s is in the configuration", account)
@@ -202,6 +209,17 @@ func (f *fake) TestAccount(_ context.Context, account string) (control.AccountTe
 		return control.AccountTestAnswer{}, control.Errorf(control.CodeConflict, "account %s: version 7 does not work", account)
 	}
 	return control.AccountTestAnswer{Account: account, Version: 7, Took: 120 * time.Millisecond}, nil
+}
+
+func (f *fake) RevokePlan(_ context.Context, account string) (control.RevokePlan, error) {
+	if account != "main" {
+		return control.RevokePlan{}, control.Errorf(control.CodeBadRequest, "account %s: provider schwab knows no way", account)
+	}
+	return control.RevokePlan{Account: account, Provider: "acme", Version: 7, Expiry: now.Add(30 * time.Minute), Ends: f.ends, Others: f.others}, nil
+}
+
+func (f *fake) Revoke(_ context.Context, account, agreed string, _ event.Caller) (control.RevokeAnswer, error) {
+	return control.RevokeAnswer{Ends: agreed, Others: f.others, Account: account, Provider: "acme", Version: 7, Revoked: now, Took: 120 * time.Millisecond, Expiry: now.Add(30 * time.Minute)}, nil
 }
 
 func (f *fake) Token(_ context.Context, account string) (control.TokenAnswer, error) {

@@ -85,6 +85,7 @@ func (e *env) commands() []*cobra.Command {
 		newAccountsCommand(e),
 		newRefreshCommand(e),
 		newTestCommand(e),
+		newRevokeCommand(e),
 		newPauseCommand(e),
 		newResumeCommand(e),
 		newRestartCommand(e),

@@ -119,6 +119,8 @@ func refreshEnd(a control.Account, now time.Time) string {
 		return "none: by hand"
 	case a.Way == control.WayMint:
 		return "none: minted"
+	case !a.Revoked.IsZero():
+		return "revoked"
 	case a.RefreshRefused:
 		return "refused"
 	case a.RefreshExpiryUnknown:

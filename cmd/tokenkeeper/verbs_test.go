@@ -14,7 +14,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"accounts"}, {"accounts", "list"}, {"accounts", "rename"}, {"accounts", "forget"}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"doctor"}, {"events"}, {"exec"}, {"explain"}, {"import"}, {"init"}, {"logs"}, {"pause"}, {"plugins"}, {"refresh"}, {"restart"}, {"resume"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
+		{}, {"accounts"}, {"accounts", "list"}, {"accounts", "rename"}, {"accounts", "forget"}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"doctor"}, {"events"}, {"exec"}, {"explain"}, {"import"}, {"init"}, {"logs"}, {"pause"}, {"plugins"}, {"refresh"}, {"restart"}, {"resume"}, {"revoke"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
 		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"test"}, {"token"}, {"version"}, {"wait"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
@@ -41,6 +41,7 @@ func TestUsageErrors(t *testing.T) {
 		{"xyzzy", `there is no command "xyzzy"; see "tokenkeeper --help"`},
 		{"refresh", "ACCOUNT is missing: tokenkeeper refresh ACCOUNT [--force]"},
 		{"test", "ACCOUNT is missing: tokenkeeper test ACCOUNT"},
+		{"revoke", "ACCOUNT is missing: tokenkeeper revoke ACCOUNT [--yes]"},
 		{"import main", "FILE is missing: tokenkeeper import ACCOUNT [FILE]"},
 		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--header] [--min-valid D] [--if-version N]`},
 		{"token a --min-valid=-1s", "--min-valid is how long the token shall live from now on, and can't be negative"},
@@ -62,7 +63,7 @@ func TestUsageErrors(t *testing.T) {
 		{"exec -a a --stop-within=-1s -- true", "--timeout, --min-valid and --stop-within can't be negative"},
 		{"accounts lsit", `there is no command "tokenkeeper accounts lsit"; did you mean list?`},
 		{"accounts rename a", "NEW is missing: tokenkeeper accounts rename OLD NEW"},
-		{"accounts forget", "NAME is missing: tokenkeeper accounts forget NAME [--yes]"},
+		{"accounts forget", "NAME is missing: tokenkeeper accounts forget NAME [--revoke] [--yes]"},
 		{"alerts akc", `there is no command "tokenkeeper alerts akc"; did you mean ack?`},
 		{"alerts ack", "ALERT is missing: tokenkeeper alerts ack ALERT"},
 		{"alerts silence needs_login:saxo", "say for how long, e.g. --for 2h"},
@@ -119,6 +120,9 @@ func TestVerbs(t *testing.T) {
 		{"refresh main", 0, "main: left alone: v12 expires 14:50:00 in 30m and is due 14:45:00 in 25m; --force gets the next one all the same\n", nil},
 		{"refresh main --force", 0, "main: refreshed: v12 expires 14:50:00 in 30m; the next refresh is in 25m\n", nil},
 		{"test main", 0, "main: the broker accepts version 7 (it took 120ms)\n", nil},
+		{"revoke main --yes", 0, "main: the broker has ended its login (it took 120ms): version 7 is dead, and nothing is refreshed. Sinks keep the access token that they have, which may be dead before its end 14:50:00 in 30m. To use it again: tokenkeeper login main\n", nil},
+		{"revoke main", 2, "", []string{"ends for good", "add --yes"}},
+		{"revoke old --yes", 1, "", []string{"provider schwab knows no way"}},
 		{"test old", 1, "", []string{"tokenkeeper: account old: version 7 does not work"}},
 		{"token main", 0, "secret-access-token\n", nil},
 		{"token main --header", 0, "Authorization: Bearer secret-access-token\n", nil},
@@ -162,6 +166,9 @@ func TestVerbsAsJSON(t *testing.T) {
 	}
 	if got := decode[control.AccountTestAnswer](t, out("test", "main")); got.Version != 7 || got.Took != 120*time.Millisecond {
 		t.Errorf("test: %+v", got)
+	}
+	if got := decode[control.RevokeAnswer](t, out("revoke", "main", "--yes")); got.Version != 7 || !got.Revoked.Equal(now) {
+		t.Errorf("revoke: %+v", got)
 	}
 	if got := decode[control.TokenAnswer](t, out("token", "main")); got.AccessToken != "secret-access-token" {
 		t.Errorf("token: %+v", got)
@@ -231,6 +238,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		{"wait", "saxo-live\nschwab-main\n:4\n"},
 		{"refresh", "saxo-live\nschwab-main\n:4\n"},
 		{"test", "saxo-live\nschwab-main\n:4\n"},
+		{"revoke", "saxo-live\nschwab-main\n:4\n"},
 		{"pause", "saxo-live\nschwab-main\n:4\n"},
 		{"resume saxo-live", "schwab-main\n:4\n"},
 		{"login", "saxo-live\nschwab-main\n:4\n"},

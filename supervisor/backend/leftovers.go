@@ -2,10 +2,13 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -50,14 +53,29 @@ func (b leftovers) RenameAccount(ctx context.Context, from, to string) (got cont
 	return got, err
 }
 
-func (b leftovers) ForgetAccount(ctx context.Context, account string) (got control.ForgetAnswer, err error) {
+func (b leftovers) ForgetAccount(ctx context.Context, account string, revoke bool, by event.Caller) (got control.ForgetAnswer, err error) {
 	err = b.alone(ctx, account, func(a leftover.Accounts) error {
+		if revoke {
+			if _, err := a.Revoke(ctx, account, by); err != nil {
+				return notForgotten(err, a.Now)
+			}
+		}
 		if got, err = a.Forget(ctx, account); err == nil {
 			b.Events.Publish(slog.LevelInfo, leftover.Forgotten(got))
 		}
 		return err
 	})
 	return got, err
+}
+
+// notForgotten is why the login of an account was not revoked, and so nothing forgotten.
+func notForgotten(err error, now time.Time) error {
+	err = revokeError(err, now)
+	if said, ok := errors.AsType[*control.Error](err); ok {
+		said.Message += "; nothing was forgotten"
+		return said
+	}
+	return err
 }
 
 // alone does something to an account, of which only the store has something, while nobody

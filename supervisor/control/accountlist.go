@@ -38,6 +38,7 @@ type ListedAccount struct {
 	RefreshExpiry          time.Time `json:"refresh_expires_at,omitzero"`
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
 	RefreshRefused         bool      `json:"refresh_refused,omitempty"`
+	Revoked                time.Time `json:"revoked_at,omitzero"`
 	// MayBe are accounts of the configuration, without a token, of the same provider and
 	// the same client, of none of which the store has another token that is in no
 	// configuration: this account was perhaps renamed.
@@ -60,7 +61,7 @@ type RenameAnswer struct {
 }
 
 // ForgetAnswer is the answer of POST /v1/accounts/{account}/forget: what is stored no more.
-// At the broker nothing was done.
+// At the broker nothing was done, unless Revoked says when it ended the login.
 type ForgetAnswer struct {
 	Account  string `json:"account"`
 	Provider string `json:"provider,omitempty"`
@@ -71,6 +72,7 @@ type ForgetAnswer struct {
 	Way           string    `json:"way,omitempty"`
 	Expiry        time.Time `json:"expires_at,omitzero"`
 	RefreshExpiry time.Time `json:"refresh_expires_at,omitzero"`
+	Revoked       time.Time `json:"revoked_at,omitzero"`
 	// Attempts that were not settled, and answers that nobody could read.
 	Attempts int `json:"attempts"`
 	Unread   int `json:"unread"`
@@ -94,6 +96,8 @@ func (a ListedAccount) LoginText(now time.Time) string {
 	switch {
 	case a.Version == 0:
 		return "it has no token"
+	case !a.Revoked.IsZero():
+		return "its login is over: it was revoked " + moment.Text(a.Revoked, now, false)
 	case a.RefreshRefused:
 		return "its login is over: the broker has refused its refresh token"
 	case end.IsZero():

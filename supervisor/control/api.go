@@ -13,9 +13,11 @@
 //	POST /v1/providers/{provider}/restart    waits for the new process
 //	GET  /v1/accounts                        those that are configured, and those that are only stored
 //	POST /v1/accounts/{account}/rename       ?to=NEW: that account goes on with what is stored of this one
-//	POST /v1/accounts/{account}/forget       what is stored of it is removed
+//	POST /v1/accounts/{account}/forget       what is stored of it is removed; ?revoke=true: its broker ends its login first
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	POST /v1/accounts/{account}/test         its access token is shown to its broker
+//	GET  /v1/accounts/{account}/revoke       what revoking its login would end
+//	POST /v1/accounts/{account}/revoke       its broker ends its login; ?ends=client: and all of its client
 //	POST /v1/accounts/{account}/pause        nothing is asked of its broker by itself; ?for=2h&reason=…
 //	POST /v1/accounts/{account}/resume       that is over
 //	POST /v1/pause                           the same of all accounts that are configured

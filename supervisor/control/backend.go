@@ -37,14 +37,19 @@ type Backend interface {
 	// Accounts lists what is configured, and what is stored.
 	Accounts(ctx context.Context) (AccountList, error)
 	// RenameAccount has the account to go on with what is stored of from, and ForgetAccount
-	// removes what is stored of an account. Neither is of one that is configured.
+	// removes what is stored of an account; with revoke only once its broker has ended its
+	// login. Neither is of one that is configured.
 	RenameAccount(ctx context.Context, from, to string) (RenameAnswer, error)
-	ForgetAccount(ctx context.Context, account string) (ForgetAnswer, error)
+	ForgetAccount(ctx context.Context, account string, revoke bool, by event.Caller) (ForgetAnswer, error)
 	// Refresh refreshes the account if it is due, or in any case with force,
 	// and waits for the outcome.
 	Refresh(ctx context.Context, account string, force bool) (RefreshAnswer, error)
 	// TestAccount shows the newest access token to the broker, and waits for what it says.
 	TestAccount(ctx context.Context, account string) (AccountTestAnswer, error)
+	// RevokePlan says what revoking the account's login would end, and Revoke has the
+	// broker end it; agreed is to what a person has agreed.
+	RevokePlan(ctx context.Context, account string) (RevokePlan, error)
+	Revoke(ctx context.Context, account, agreed string, by event.Caller) (RevokeAnswer, error)
 	// Token returns the newest access token, also if it has expired: its
 	// Expiry tells.
 	Token(ctx context.Context, account string) (TokenAnswer, error)
@@ -107,6 +112,8 @@ const (
 	CodeNotYet = "not_yet"
 	// CodePaused: a person has paused the account, and so nothing is asked of its broker.
 	CodePaused = "paused"
+	// CodeOutcomeUnknown: the broker was asked, and nobody knows what it did.
+	CodeOutcomeUnknown = "outcome_unknown"
 	// CodeShortLived: no token of the account lives for as long as it should.
 	CodeShortLived  = "short_lived"
 	CodeForbidden   = "forbidden"
@@ -133,6 +140,8 @@ func httpStatus(code string) int {
 		return http.StatusForbidden
 	case CodeNotYet:
 		return http.StatusTooManyRequests
+	case CodeOutcomeUnknown:
+		return http.StatusBadGateway
 	case CodeUnavailable:
 		return http.StatusServiceUnavailable
 	default:

@@ -52,6 +52,8 @@ func TestWhoMayCall(t *testing.T) {
 		"POST /v1/accounts/{account}/forget":         owners,
 		"POST /v1/accounts/{account}/refresh":        owners,
 		"POST /v1/accounts/{account}/test":           owners,
+		"GET /v1/accounts/{account}/revoke":          owners,
+		"POST /v1/accounts/{account}/revoke":         owners,
 		"POST /v1/accounts/{account}/pause":          owners,
 		"POST /v1/accounts/{account}/resume":         owners,
 		"POST /v1/pause":                             owners,

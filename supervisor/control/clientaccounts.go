@@ -21,9 +21,11 @@ func (c AccountCalls) RenameAccount(ctx context.Context, from, to string) (Renam
 	return call[RenameAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(from)+"/rename", url.Values{"to": {to}}, nil)
 }
 
-// ForgetAccount removes what is stored of an account.
-func (c AccountCalls) ForgetAccount(ctx context.Context, account string) (ForgetAnswer, error) {
-	return call[ForgetAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/forget", nil, nil)
+// ForgetAccount removes what is stored of an account; with revoke only once its broker has
+// ended its login.
+func (c AccountCalls) ForgetAccount(ctx context.Context, account string, revoke bool) (ForgetAnswer, error) {
+	query := url.Values{"revoke": {strconv.FormatBool(revoke)}}
+	return call[ForgetAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/forget", query, nil)
 }
 
 // Refresh refreshes the account if it is due, or in any case with force.

@@ -72,10 +72,10 @@ func TestCallsAboutWhatIsStoredReachTheBackend(t *testing.T) {
 			t.Errorf("RenameAccount to %q: %v", to, err)
 		}
 	}
-	if got, err := c.ForgetAccount(ctx, "old"); err != nil || got.Account != "old" || got.Version != 4 {
+	if got, err := c.ForgetAccount(ctx, "old", false); err != nil || got.Account != "old" || got.Version != 4 {
 		t.Errorf("ForgetAccount = %+v, %v", got, err)
 	}
-	if _, err := c.ForgetAccount(ctx, "main"); !errors.As(err, &refused) || refused.Code != control.CodeConflict {
+	if _, err := c.ForgetAccount(ctx, "main", false); !errors.As(err, &refused) || refused.Code != control.CodeConflict {
 		t.Errorf("ForgetAccount of one that is configured: %v", err)
 	}
 }

@@ -54,7 +54,10 @@ func (b *backend) RenameAccount(_ context.Context, from, to string) (control.Ren
 	return control.RenameAnswer{Account: to, From: from, Version: 4}, nil
 }
 
-func (b *backend) ForgetAccount(_ context.Context, account string) (control.ForgetAnswer, error) {
+func (b *backend) ForgetAccount(_ context.Context, account string, revoke bool, by event.Caller) (control.ForgetAnswer, error) {
+	if revoke && by.PID != 0 {
+		return control.ForgetAnswer{Account: account, Version: 4, Revoked: time.Unix(5, 0)}, nil
+	}
 	if account == "main" {
 		return control.ForgetAnswer{}, control.Errorf(control.CodeConflict, "account main is in the configuration")
 	}
@@ -86,6 +89,17 @@ func (b *backend) Refresh(ctx context.Context, account string, force bool) (cont
 
 func (b *backend) TestAccount(_ context.Context, account string) (control.AccountTestAnswer, error) {
 	return control.AccountTestAnswer{Account: account, Version: 5, Took: time.Second}, nil
+}
+
+func (b *backend) RevokePlan(_ context.Context, account string) (control.RevokePlan, error) {
+	return control.RevokePlan{Account: account, Version: 5, Ends: control.EndsClient, Others: []string{"other"}}, nil
+}
+
+func (b *backend) Revoke(_ context.Context, account, agreed string, by event.Caller) (control.RevokeAnswer, error) {
+	if by.PID == 0 || agreed != control.EndsClient {
+		return control.RevokeAnswer{}, errors.New("nobody has asked")
+	}
+	return control.RevokeAnswer{Account: account, Version: 5, Took: time.Second}, nil
 }
 
 func (b *backend) Pause(_ context.Context, req control.PauseRequest) (control.PauseAnswer, error) {

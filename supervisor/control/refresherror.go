@@ -25,6 +25,8 @@ func RefreshError(err error) error {
 		return e
 	}
 	switch {
+	case errors.Is(err, refresh.ErrRevokeUnknown):
+		return Errorf(CodeOutcomeUnknown, "%v", err)
 	case errors.Is(err, sdk.ErrConnection):
 		return Errorf(code, "%v; the provider's process is started again by itself, and what was under way is settled then: "+
 			"\"tokenkeeper status\" shows the outcome", err)

@@ -29,6 +29,8 @@ const (
 	Resumed          Type = "resumed"            // that is over
 	PauseForgotten   Type = "pause_forgotten"    // alert: the token of a paused account is over, or its login will be soon
 	NeedsLogin       Type = "needs_login"        // alert: a person has to log in
+	Revoked          Type = "revoked"            // a person had the broker end an account's login
+	RevokeUnknown    Type = "revoke_unknown"     // nobody knows whether the broker has ended the login that a person wanted to be over
 	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
 	Recovered        Type = "recovered"          // an alert is over, or a sink is enabled again
 	FoundRefused     Type = "found_refused"      // alert: the broker refused a token that another program or a person brought

@@ -31,6 +31,7 @@ var (
 	notRunning   = class{key: "not_running", weight: 2, todo: "Start it: tokenkeeper run, or its service; the service manager's journal says why it does not run."}
 	held         = class{key: "other_machine", weight: 3, todo: "If this machine is to keep the tokens from now on, run: tokenkeeper adopt"}
 	refused      = class{key: "refused", weight: 4, todo: logIn}
+	revoked      = class{key: "revoked", weight: 4, todo: logIn}
 	loginEnded   = class{key: "login_ended", weight: 4, todo: logIn}
 	neverLogged  = class{key: "no_login", weight: 4, todo: logIn}
 	isPaused     = class{key: "paused", weight: 5, todo: "Let it go on: tokenkeeper resume ACCOUNT"}
@@ -43,6 +44,8 @@ var (
 // classes of what is told as an event of its own.
 var classes = map[event.Type]class{
 	event.NeedsLogin:       refused,
+	event.Revoked:          revoked,
+	event.RevokeUnknown:    {key: "revoke_unknown", weight: 5, todo: "The next refresh finds out; to find out now: tokenkeeper refresh ACCOUNT --force"},
 	event.LoginFailed:      {key: "login_failed", weight: 5, todo: "Log in again: tokenkeeper login ACCOUNT"},
 	event.LoginWaits:       {key: "login_waits", weight: 6, todo: "Decide about the login that waits: tokenkeeper login ACCOUNT --confirm, or --discard"},
 	event.UnknownToken:     {key: "unknown_token", weight: 6, todo: "Decide about that token; the ways are in: tokenkeeper status ACCOUNT"},
@@ -76,6 +79,9 @@ func classOf(l history.Line) (c class, ok bool) {
 			return class{}, false
 		}
 	case event.NeedsLogin:
+		if l.Alert && strings.Contains(l.Message, "was revoked by a person") { // as the event before said
+			return revoked, true
+		}
 		if l.Alert && !strings.Contains(l.Message, "refuse") {
 			return loginEnded, true
 		}

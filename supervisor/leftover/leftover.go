@@ -141,9 +141,8 @@ func (a Accounts) giveBack(ctx context.Context, unread []spool.Unread, from stri
 // Forget removes all that is stored of an account that is not configured. What lies in
 // the spool goes first: cut off in between, it is done once more.
 func (a Accounts) Forget(ctx context.Context, name string) (control.ForgetAnswer, error) {
-	if _, there := a.Config.Accounts[name]; there {
-		return control.ForgetAnswer{}, control.Errorf(control.CodeConflict,
-			"account %s is in the configuration %s: remove it from there and reload first (tokenkeeper reload); then it can be forgotten", name, a.Config.File)
+	if err := a.isLeft(name); err != nil {
+		return control.ForgetAnswer{}, err
 	}
 	rec, err := a.Store.Load(ctx, name)
 	in, intended, ierr := a.Store.Intent(ctx, name)
@@ -155,7 +154,7 @@ func (a Accounts) Forget(ctx context.Context, name string) (control.ForgetAnswer
 	if rec.Version > 0 {
 		l := listed(rec, a.Now)
 		got.Provider, got.Version, got.HadLogin, got.Way = rec.Provider, rec.Version, l.HasLogin, l.Way
-		got.Expiry, got.RefreshExpiry = l.Expiry, l.RefreshExpiry
+		got.Expiry, got.RefreshExpiry, got.Revoked = l.Expiry, l.RefreshExpiry, l.Revoked
 		providers = []string{rec.Provider}
 	}
 	attempts := map[string]bool{}
@@ -195,6 +194,15 @@ func Renamed(got control.RenameAnswer, provider string) event.Event {
 		Type: event.Imported, Account: got.Account, From: got.From, Provider: provider, Version: got.Version, Expiry: got.Expiry,
 		Message: refresh.MovedText(got.From),
 	}
+}
+
+// isLeft says why the account can't be forgotten; nil: it is in no configuration.
+func (a Accounts) isLeft(name string) error {
+	if _, there := a.Config.Accounts[name]; there {
+		return control.Errorf(control.CodeConflict,
+			"account %s is in the configuration %s: remove it from there and reload first (tokenkeeper reload); then it can be forgotten", name, a.Config.File)
+	}
+	return nil
 }
 
 // clear removes what lies in a provider's spool of an account, and notes whose attempts

@@ -185,11 +185,11 @@ func listed(r store.Record, now time.Time) control.ListedAccount {
 	a := control.ListedAccount{
 		Name: r.Account, Provider: r.Provider, Version: r.Version, Client: r.GrantedTo.Client, Way: refresh.WayName(r),
 		Expiry: r.Token.Expiry(), ExpiryUncertain: r.Token.Uncertain, RefreshExpiry: r.RefreshExpiry,
-		RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(),
+		RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(), Revoked: r.Health.Revoked,
 	}
 	a.RefreshRefused = r.Way == store.WayRefresh && r.Refused()
 	end, _ := a.Ends()
-	a.HasLogin = !a.RefreshRefused && (end.IsZero() || now.Before(end))
+	a.HasLogin = !a.RefreshRefused && a.Revoked.IsZero() && (end.IsZero() || now.Before(end))
 	return a
 }
 

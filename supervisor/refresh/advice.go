@@ -92,6 +92,18 @@ func (w words) errLoginless() error {
 	return advice.Worded("account "+w.name+": provider "+w.provider+" has no login of its own"+instead, login.ErrNoShape)
 }
 
+// errNoRevoker is told to who wants a login to be over where nobody here can ask the broker.
+func (w words) errNoRevoker() error {
+	return advice.Worded(fmt.Sprintf("account %s: provider %s knows no way to have its broker end a login: nothing was asked of it, and nothing has changed. "+
+		"To end it, take the application's access away in the broker's own settings; until then nothing is refreshed after: tokenkeeper pause %[1]s", w.name, w.provider),
+		fmt.Errorf("%w: %w", ErrNotRevoked, sdk.ErrUnimplemented))
+}
+
+// notRevoked is [ErrNotRevoked], with why.
+func (w words) notRevoked(why error) error {
+	return advice.Worded(fmt.Sprintf("account %s: %v: %s", w.name, ErrNotRevoked, w.bare(why.Error())), fmt.Errorf("%w: %w", ErrNotRevoked, why))
+}
+
 // orLogin is the way out beside an import; "": there is none.
 func (w words) orLogin() string {
 	t := w.anew()

@@ -27,13 +27,15 @@ type nature struct {
 	imported bool
 	usual    string   // environment of the broker, if an account names none
 	steering []string // settings that name files which steer it
-	beside   bool     // it can exchange a code while a refresh of the account is under way
+	// revokes is what it can have its broker end; "": nothing.
+	revokes sdk.RevokeScope
+	beside  bool // it can exchange a code while a refresh of the account is under way
 }
 
 func natureOf(d sdk.Description) nature {
 	return nature{
 		met: true, policy: d.Policy, limits: d.Limits, ways: WayOf(d), mints: d.Minter, repeat: cmp.Or(d.Repeat, sdk.RepeatReplaces),
-		imported: !d.Authorizer && !d.LoginGuide, usual: usualEnvironment(d), steering: steering(d), beside: d.ExchangeBeside,
+		imported: !d.Authorizer && !d.LoginGuide, usual: usualEnvironment(d), steering: steering(d), beside: d.ExchangeBeside, revokes: d.Revokes,
 	}
 }
 

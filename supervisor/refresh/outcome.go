@@ -228,6 +228,12 @@ func (a finder) ofFound(rec store.Record, cause error) string {
 // as it was before, and sure: its end rests on no guess.
 func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) string {
 	what := spent(in.Kind)
+	switch h := rec.Health; {
+	case !h.Revoked.IsZero():
+		return fmt.Sprintf("the server refused the %s of a login that was revoked %s, now that somebody insisted on sending it (%s)", what, h.Revoked.Format(time.RFC3339), cause)
+	case !h.RevokeAsked.IsZero():
+		return fmt.Sprintf("the server refused the %s (%s). A person had it asked %s to revoke the login, and the answer was lost: most likely it has", what, cause, h.RevokeAsked.Format(time.RFC3339))
+	}
 	if in.ClientRefused != "" {
 		return fmt.Sprintf("the server refused the %s (%s). It had refused a client secret that came with it in an attempt begun "+
 			"%s, and had most likely used it up then", what, cause, in.AmbiguousSince.Format(time.RFC3339))

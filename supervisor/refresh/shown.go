@@ -43,8 +43,10 @@ type Shown struct {
 	GrantExpiry          time.Time `json:"grant_expires_at,omitzero"`
 	GrantExpiryUncertain bool      `json:"grant_expiry_uncertain,omitempty"`
 	// RefreshRefused: the broker has refused the refresh token, which has no end any more.
-	RefreshRefused bool      `json:"refresh_refused,omitempty"`
-	LastRefresh    time.Time `json:"last_refresh,omitzero"`
+	RefreshRefused bool `json:"refresh_refused,omitempty"`
+	// Revoked is when the broker ended the login by a person's word; not set: it did not.
+	Revoked     time.Time `json:"revoked_at,omitzero"`
+	LastRefresh time.Time `json:"last_refresh,omitzero"`
 	// OldAccessDies: a refresh, or a renewal, kills the access token that consumers hold.
 	OldAccessDies bool      `json:"old_access_dies,omitempty"`
 	Due           time.Time `json:"due,omitzero"`
@@ -102,6 +104,7 @@ func (s *Status) show() {
 		s.RefreshRefused = true
 		s.RefreshExpiry, s.RefreshExpiryUncertain, s.RefreshExpiryUnknown = time.Time{}, false, false
 	}
+	s.Revoked = r.Health.Revoked
 	if r.Origin == store.OriginRefresh || r.Origin == store.OriginMint {
 		s.LastRefresh = r.StoredAt
 	}

@@ -157,7 +157,7 @@ func Login(l sdk.Login, now time.Time) sdk.Login {
 }
 
 // Description is what a provider says of itself and of its broker. What is negative is
-// not said.
+// not said, and a revocation that ends something unheard of ends all there is.
 func Description(d sdk.Description) sdk.Description {
 	p := &d.Policy
 	for _, said := range []*time.Duration{
@@ -167,6 +167,14 @@ func Description(d sdk.Description) sdk.Description {
 	}
 	for _, said := range []*time.Duration{&p.RefreshLifetime, &p.Refresh.Lifetime, &p.Refresh.Idle, &p.Grant.Lifetime, &p.Grant.Idle} {
 		*said = moment.Within(*said, 0, longestPolicy)
+	}
+	switch {
+	case !d.Revoker:
+		d.Revokes = ""
+	case d.Revokes == "":
+		d.Revokes = sdk.RevokesGrant
+	case d.Revokes != sdk.RevokesToken && d.Revokes != sdk.RevokesGrant:
+		d.Revokes = sdk.RevokesClient
 	}
 	return d
 }

@@ -127,6 +127,7 @@ func readAny(b []byte) (Record, error) {
 // Dated is the same with times that can be stored.
 func (h Health) Dated() Health {
 	h.LastFailure, h.Ambiguous = utc(h.LastFailure), utc(h.Ambiguous)
+	h.RevokeAsked, h.Revoked = utc(h.RevokeAsked), utc(h.Revoked)
 	return h
 }
 

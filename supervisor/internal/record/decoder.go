@@ -176,6 +176,10 @@ func (p *plain) health(h *Health) {
 			h.Ambiguous = p.time()
 		case "key_refused":
 			h.KeyRefused = p.text()
+		case "revoke_asked":
+			h.RevokeAsked = p.time()
+		case "revoked":
+			h.Revoked = p.time()
 		default:
 			p.failed = true
 		}

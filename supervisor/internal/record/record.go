@@ -135,6 +135,10 @@ type Health struct {
 	// KeyRefused holds the fingerprint of the key that the server refused, see
 	// [Record.Key].
 	KeyRefused string `json:"key_refused,omitempty"`
+	// RevokeAsked is when a person had the broker asked to revoke the login, and Revoked
+	// when it said that it has; zero: nobody has, or nobody knows whether it did.
+	RevokeAsked time.Time `json:"revoke_asked,omitzero"`
+	Revoked     time.Time `json:"revoked,omitzero"`
 }
 
 // StoredVersion is the one that is stored: of a record that is held, the one before.

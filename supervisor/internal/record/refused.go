@@ -5,12 +5,12 @@ package record
 
 // Refused says whether the server has refused the very thing that would be sent for
 // the next token, or there is none and one is needed. That a token has ended says its
-// time.
+// time. A login that was revoked is over also where logins alone bring tokens.
 func (r Record) Refused() bool {
 	fp := r.Spends().Fingerprint()
 	switch r.Way {
 	case WayLogin:
-		return false
+		return !r.Health.Revoked.IsZero()
 	case WayMint:
 		return r.Key != "" && !r.CanMint() // without a key nobody has met its provider yet
 	}

@@ -40,7 +40,7 @@ func plain(r store.Record) map[string]string {
 		"lifetimes": fmt.Sprint(t.Lifetime, t.Uncertain, t.RefreshLifetime, t.Skew),
 		"extra":     fmt.Sprint(t.Extra), "private": privates(t.Private),
 		"health": fmt.Sprint(r.Health.Failures, r.Health.Halves, r.Health.LastError, r.Health.LastKind, r.Health.NeedsLogin,
-			stamp(r.Health.LastFailure), stamp(r.Health.Ambiguous)),
+			stamp(r.Health.LastFailure), stamp(r.Health.Ambiguous), stamp(r.Health.RevokeAsked), stamp(r.Health.Revoked)),
 		"granted to": fmt.Sprint(r.GrantedTo), "candidate": candidate(r.Candidate),
 		"unknown names": fmt.Sprint(slices.Sorted(maps.Keys(r.Unknown))),
 	}
