@@ -51,8 +51,11 @@ func (j *Journal) Die() {
 }
 
 // Hang makes each sync take that long.
-func (j *Journal) Hang(d time.Duration) {
+func (j *Journal) Hang(d time.Duration) { j.HangAs(func() time.Duration { return d }) }
+
+// HangAs makes each sync take as long as is said when it begins.
+func (j *Journal) HangAs(long func() time.Duration) {
 	j.onDisk().Harm(func(f *journal.File) {
-		f.Fdatasync = func(fd int) error { time.Sleep(d); return unix.Fdatasync(fd) }
+		f.Fdatasync = func(fd int) error { time.Sleep(long()); return unix.Fdatasync(fd) }
 	})
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // savePatience is how long the sinks wait for the store. When the disk hangs,
-// people must hear of it all the same.
-const savePatience = 5 * time.Second
+// people must hear of it all the same: a store says so after as long.
+const savePatience = time.Second
 
 // write has fn write to the store, and waits for it for savePatience. It does
 // nothing while an earlier fn is not done.
@@ -37,11 +37,20 @@ func (e *Engine) write(fn func()) (done bool) {
 
 // save stores what is not stored yet and wakes the sinks for each alert: after
 // it is durable, so that none is forgotten that somebody was told of; or when
-// it is clear that the disk does not take it.
-func (e *Engine) save(ctx context.Context) {
+// it is clear that the disk does not take it, as it is at once where the store has
+// a fault.
+func (e *Engine) save(ctx context.Context, fault bool) {
 	unsaved := e.which(func(g *group) bool { return g.newest != g.stored })
 	if len(unsaved) == 0 {
 		return
+	}
+	showAll := func() {
+		for _, a := range unsaved {
+			e.show(a, false)
+		}
+	}
+	if fault {
+		showAll()
 	}
 	ctx = context.WithoutCancel(ctx)
 	done := e.write(func() {
@@ -54,9 +63,7 @@ func (e *Engine) save(ctx context.Context) {
 		}
 	})
 	if !done { // the disk hangs
-		for _, a := range unsaved {
-			e.show(a, false)
-		}
+		showAll()
 	}
 }
 

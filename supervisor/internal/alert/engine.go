@@ -153,7 +153,7 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	for _, n := range changed {
 		e.tell(n)
 	}
-	e.save(ctx)
+	e.save(ctx, snapshot.StoreFault != "")
 	e.drop(ctx, snapshot.Now)
 	return looked
 }

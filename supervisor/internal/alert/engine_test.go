@@ -241,6 +241,30 @@ func TestDiskHangs(t *testing.T) {
 	})
 }
 
+// Where the store says that its disk hangs, people hear of it before it is tried there.
+func TestDiskThatHangsIsToldAtOnce(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.start()
+		hang := make(chan struct{})
+		w.mu.Lock()
+		w.hang = hang
+		w.mu.Unlock()
+		w.set(func(s *Snapshot) { s.StoreFault = "a write does not come back" })
+		if all, err := w.engine.Alerts(t.Context()); err != nil || len(all) != 1 || all[0].Type != event.DiskTrouble {
+			t.Errorf("shown at once: %+v (%v)", all, err)
+		}
+		w.want(event.AlertRaised, false)
+		w.mu.Lock()
+		w.hang = nil
+		w.mu.Unlock()
+		close(hang)
+		synctest.Wait()
+		if stored, err := w.memory.Alerts(t.Context()); err != nil || len(stored) != 1 {
+			t.Errorf("stored: %+v (%v)", stored, err)
+		}
+	})
+}
+
 // Troubles that no state shows last until the room knows that they are over, or
 // nothing was met of them for long.
 func TestFactsThatNoStateShows(t *testing.T) {

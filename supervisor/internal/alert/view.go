@@ -129,7 +129,7 @@ func (e *Engine) hush(ctx context.Context, key string, h *event.Hush) (event.Ale
 	hushed.Hush = h
 	g.newest = &hushed
 	e.mu.Unlock()
-	e.save(ctx)
+	e.save(ctx, false)
 	e.cfg.Events.Nudge()
 	a, _ := Narrow(hushed, nil)
 	e.mu.Lock()

@@ -112,6 +112,7 @@ func (m *Mirror) Look() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.watch(m.worksFor())() // whoever writes waits for this
 	if m.file == nil {
 		if m.fault.is() != nil && !m.closed {
 			_ = m.recover(nil)

@@ -197,6 +197,9 @@ func (m *upkeep) watch(after time.Duration) (end func()) {
 
 // worksFor is how long what takes the whole file may last on a slow machine.
 func (m *upkeep) worksFor() time.Duration {
+	if m.file == nil {
+		return hangsAfter
+	}
 	return hangsAfter + time.Duration(m.file.Room>>20)*wholeMiB
 }
 
@@ -379,6 +382,7 @@ func (m *upkeep) tell(t Trouble) {
 func (m *Mirror) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	defer m.watch(hangsAfter)()
 	m.closed = true
 	if m.file != nil {
 		// Nothing is lost by an error: what was written has been synced.

@@ -156,6 +156,30 @@ func TestNothingStaysToldOfAWriteThatIsOver(t *testing.T) {
 	})
 }
 
+// A look that does not come back keeps everybody from writing, and is told like a write: a
+// second after it began, and once it is over.
+func TestALookThatHangsIsTold(t *testing.T) {
+	n := &told{}
+	m := begin(t, Options{Trouble: n.add})
+	synctest.Test(t, func(t *testing.T) {
+		m.at.syncDir = func(dir string) error { time.Sleep(5 * time.Second); return syncDir(dir) }
+		if err := os.Remove(m.at.file()); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); m.Look() }()
+		time.Sleep(hangsAfter + 100*time.Millisecond)
+		if want := "1 faults, 0 ends, 0 displaced"; !errors.Is(m.Fault(), ErrDisk) || n.String() != want {
+			t.Errorf("fault: %v, told %s, want %s", m.Fault(), n, want)
+		}
+		<-done
+		if want := "1 faults, 1 ends, 1 displaced"; m.Fault() != nil || n.String() != want {
+			t.Errorf("fault: %v, told %s, want %s", m.Fault(), n, want)
+		}
+		m.at.syncDir = syncDir
+	})
+}
+
 // mute is a state that can't be laid out for a while.
 type mute struct {
 	values
