@@ -117,7 +117,7 @@ func (d *Dir) trouble(t store.Trouble) {
 		return
 	}
 	if t.Recovered {
-		d.cfg.Log.Info("the store is durable again: "+t.What, "path", t.Path)
+		d.cfg.Log.Info(t.What, "path", t.Path)
 		// A disk that answers says nothing of who meddles with the files on it: that
 		// alert fades by itself.
 		d.facts.End(event.DiskTrouble, "")
@@ -183,15 +183,8 @@ func (d *Dir) BackUp(ctx context.Context) {
 	if !d.store.BackupDue(d.cfg.Wall()) {
 		return
 	}
-	if err := d.store.Backup(ctx); err != nil {
-		d.facts.Meet(slog.LevelError, event.Event{
-			Type:    event.DiskTrouble,
-			Message: fmt.Sprintf("the daily backup of the store failed: %v. Check the disk of the state directory", err),
-		})
-		return
-	}
-	if d.store.Fault() == nil {
-		d.facts.End(event.DiskTrouble, "")
+	if d.store.Backup(ctx) != nil {
+		return // the store has told why
 	}
 	d.cfg.Log.Info("the store was backed up")
 }

@@ -1,9 +1,13 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -90,4 +94,69 @@ func TestASyncThatHangsIsAnAlertWithinASecond(t *testing.T) {
 			})
 		})
 	}
+}
+
+// However long a disk takes nothing, and whoever wants to write there meanwhile, the log has
+// a line when that begins and one when it is over, beside that of the alert. So it is with a
+// directory that takes no backup.
+func TestADeadDiskIsOneLine(t *testing.T) {
+	dir := stateDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		d, _, bus := openDirectory(t, dir, slog.New(slog.NewTextHandler(&log, nil)))
+		s, n := d.Store(), uint64(0)
+		// Over more than ten minutes nobody wants to write.
+		pass := func(minutes int) (refused int) {
+			for second := range minutes * 60 {
+				if second%30 == 0 {
+					d.Look(func() {})
+					synctest.Wait()
+					d.BackUp(t.Context())
+					bus.Nudge()
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if minutes > 10 {
+					continue
+				}
+				must(t, s.MarkTried(t.Context(), store.Tried{Sink: "bot", Account: "main", Version: n + 1, Result: store.ResultFailed, Failures: second}))
+				if err := s.Commit(t.Context(), next("main", n+1)); err == nil {
+					n++
+				} else if refused++; !errors.Is(err, store.ErrDisk) {
+					t.Fatal(err)
+				}
+			}
+			return refused
+		}
+		said := func(want ...string) {
+			t.Helper()
+			for _, line := range want {
+				if strings.Count(log.String(), line) != 1 || strings.Count(log.String(), "\n") != len(want) {
+					t.Errorf("want a line with %q, and %d in all, got:\n%s", line, len(want), log.String())
+				}
+			}
+			log.Reset()
+		}
+		pass(2)
+		said("the store was backed up")
+		inTheWay := filepath.Join(s.Path()+".new", "in the way")
+		must(t, os.MkdirAll(inTheWay, 0o700))
+		s.BreakFile()
+		if refused := pass(10); refused != 600 {
+			t.Errorf("%d of 600 changes were refused", refused)
+		}
+		said("nothing can be stored")
+		must(t, os.RemoveAll(filepath.Dir(inTheWay)))
+		pass(1)
+		said("the store is durable again, in a fresh file", "over=disk_trouble")
+
+		backups := filepath.Join(dir, "backup")
+		must(t, errors.Join(os.Rename(backups, backups+"-before"), os.WriteFile(backups, nil, 0o600)))
+		time.Sleep(24 * time.Hour)
+		pass(40)
+		said("no backup could be made")
+		must(t, os.Remove(backups))
+		pass(20)
+		said("a backup could be made again", "the store was backed up", "over=disk_trouble")
+	})
 }

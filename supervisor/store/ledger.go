@@ -74,7 +74,8 @@ func (e *engine) flushLedger() {
 		return
 	}
 	if err := e.submit(&write{}); err != nil && !errors.Is(err, ErrClosed) {
-		e.log.Warn("the delivery ledger was not stored; what it held is delivered once more after a restart", "error", err)
+		// Of the disk people know from who keeps the file.
+		e.log.Debug("the delivery ledger was not stored; what it held is delivered once more after a restart", "error", err)
 	}
 }
 

@@ -60,7 +60,7 @@ func TestDamageWithoutRoomWhileRunning(t *testing.T) {
 	spoil(t, path, physical(1, framesOf(read(t, path))[2]+40))
 	inTheWay := path + ".new"
 	must(t, os.MkdirAll(filepath.Join(inTheWay, "in the way"), 0o700))
-	if err := s.Backup(t.Context()); err != nil || s.Fault() != nil || told.String() != "fault fault recovered" {
+	if err := s.Backup(t.Context()); err != nil || s.Fault() != nil || told.String() != "fault recovered" {
 		t.Errorf("%v, fault %v, told %q", err, s.Fault(), told)
 	}
 	commit(t, s, "main", 6, 6)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,8 +22,10 @@ const (
 	// days that have one, so that many starts in a row do not push out the
 	// older ones.
 	keptBackups = 7
-	// backupEvery is when the next backup is due.
+	// backupEvery is when the next backup is due, and backupAgain when it is after one that
+	// could not be made: what is known of that has not faded by then.
 	backupEvery = 24 * time.Hour
+	backupAgain = 15 * time.Minute
 )
 
 // backupName is the path of a backup, without its suffix.
@@ -66,11 +69,18 @@ func (m *Mirror) Backup(ctx context.Context) (err error) {
 		}
 		if img, err = m.readBack(); err != nil {
 			img.Close()
-			return err
+			return m.unable(err)
 		}
 	}
 	defer img.Close()
 	return m.backup(img)
+}
+
+// unable notes and tells that no backup could be made.
+func (m *Mirror) unable(err error) error {
+	m.unbacked, m.backedUp = true, m.options.Now().Add(backupAgain-backupEvery)
+	m.tell(Trouble{What: "no backup could be made; check the directory and its disk, it is tried again every quarter of an hour", Path: m.at.backupDir(), Err: err})
+	return err
 }
 
 // readBack reads the state file, which must be as it was written.
@@ -120,9 +130,7 @@ func (m *Mirror) backup(img *journal.Image) error {
 	now := m.options.Now()
 	path := m.at.backupName(now) + backupSuffix
 	if err := writeBackup(img, path, m.format); err != nil {
-		m.unbacked = true
-		m.tell(Trouble{What: "no backup could be made", Path: m.at.backupDir(), Err: err})
-		return err
+		return m.unable(err)
 	}
 	if m.unbacked {
 		m.tell(Trouble{What: "a backup could be made again", Path: path, Recovered: true})
@@ -138,7 +146,12 @@ func writeBackup(img *journal.Image, path, format string) error {
 	if err := prepareDir(dir); err != nil {
 		return err
 	}
-	if err := journal.Copy(img, path, format); err != nil {
+	err := journal.Copy(img, path, format)
+	if on := (*fs.PathError)(nil); errors.As(err, &on) {
+		// Its path is named for the moment: the same trouble is to be told in the same words.
+		return fmt.Errorf("%s: %w", on.Op, on.Err)
+	}
+	if err != nil {
 		return err
 	}
 	return syncDir(dir)

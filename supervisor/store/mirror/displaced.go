@@ -68,7 +68,7 @@ func (m *upkeep) rebuild(c map[string][]byte, did journal.Displaced) error {
 	if did == dirRemoved || did == dirReplaced {
 		path = m.at.dir
 	}
-	kept, err := m.renew(c, wrongFound)
+	kept, err := m.renew(c, wrongFound, nil)
 	what := string(did) + " while it was in use; "
 	if err != nil {
 		what += fmt.Sprintf("everything is kept in memory and will be lost with this process, because it can't be written anew (%v)", err)
@@ -115,7 +115,7 @@ func (m *Mirror) Look() {
 	defer m.watch(m.worksFor())() // whoever writes waits for this
 	if m.file == nil {
 		if m.fault.is() != nil && !m.closed {
-			_ = m.recover(nil)
+			_ = m.recover(nil, Trouble{})
 		}
 		return
 	}

@@ -155,7 +155,7 @@ func (m *Mirror) Update(c map[string][]byte) error {
 		if time.Since(m.faultAt) < RetryAfter {
 			return m.fault.is()
 		}
-		return m.recover(c)
+		return m.recover(c, Trouble{})
 	}
 	if err := m.write(c); err != nil {
 		return m.leave(c, "a change could not be written to the state file, which is not used any more", err)
@@ -176,7 +176,7 @@ func (m *upkeep) watch(after time.Duration) (end func()) {
 	timer := time.AfterFunc(after, func() {
 		mu.Lock()
 		defer mu.Unlock()
-		if over {
+		if over || m.fault.is() != nil { // that is told
 			return
 		}
 		err := fmt.Errorf("%w: a write does not come back", ErrDisk)
@@ -203,7 +203,8 @@ func (m *upkeep) worksFor() time.Duration {
 	return hangsAfter + time.Duration(m.file.Room>>20)*wholeMiB
 }
 
-// leave gives up the file that is open, and goes on in a fresh one.
+// leave gives up the file that is open, and goes on in a fresh one. What was wrong with it
+// is told once, with the worse that comes of it if there is no other.
 func (m *upkeep) leave(c map[string][]byte, what string, err error) error {
 	m.file.Drop()
 	m.file = nil
@@ -212,15 +213,18 @@ func (m *upkeep) leave(c map[string][]byte, what string, err error) error {
 		return m.rebuild(c, did)
 	}
 	m.wrong = wrongFailed
-	m.tell(Trouble{What: what, Path: m.at.file(), Err: err})
-	return m.recover(c)
+	return m.recover(c, Trouble{What: what, Path: m.at.file(), Err: err})
 }
 
-// recover goes on in a fresh file, and tells.
-func (m *upkeep) recover(c map[string][]byte) error {
-	if _, err := m.renew(c, m.wrong); err != nil {
+// recover goes on in a fresh file, and tells; also why, if nobody knows that yet.
+func (m *upkeep) recover(c map[string][]byte, why Trouble) error {
+	if _, err := m.renew(c, m.wrong, why.Err); err != nil {
 		return err
 	}
+	if why.Err != nil {
+		m.tell(why)
+	}
+	m.hangs.set(nil) // this is its end as well
 	what := "the store is durable again, in " + m.where()
 	if m.at == m.places[0] && m.wrong == wrongFailed {
 		what += "; the old one is kept beside it"
@@ -321,11 +325,12 @@ func (m *upkeep) fresh(values map[string][]byte) journal.Fresh {
 
 // renew writes everything, with the change c, into a fresh file in the first
 // place that takes it. The file that it takes the place of is kept, under a
-// name that tells what was wrong with it; "": there was none.
-func (m *upkeep) renew(c map[string][]byte, wrong string) (kept string, err error) {
+// name that tells what was wrong with it; "": there was none. Why it is given up, nil: it
+// is not the disk, belongs to the fault if there is no other.
+func (m *upkeep) renew(c map[string][]byte, wrong string, why error) (kept string, err error) {
 	values, err := m.state.Values()
 	if err != nil {
-		return "", m.fails(err)
+		return "", m.fails(why, err)
 	}
 	maps.Copy(values, c)
 	maps.DeleteFunc(values, func(_ string, value []byte) bool { return value == nil })
@@ -351,13 +356,17 @@ func (m *upkeep) renew(c map[string][]byte, wrong string) (kept string, err erro
 		}
 		return kept, nil
 	}
-	return "", m.fails(errors.Join(errs...))
+	return "", m.fails(why, errors.Join(errs...))
 }
 
-// fails notes that nothing can be made durable, and why.
-func (m *upkeep) fails(why error) error {
+// fails notes that nothing can be made durable, and why: what was wrong at first, if there
+// is such, and what is now.
+func (m *upkeep) fails(first, now error) error {
 	known := m.fault.is() != nil
-	err := fmt.Errorf("%w: %w", ErrDisk, why)
+	err := fmt.Errorf("%w: %w", ErrDisk, now)
+	if first != nil {
+		err = fmt.Errorf("%w: %w; and then %w", ErrDisk, first, now)
+	}
 	m.fault.set(err)
 	m.faultAt = time.Now()
 	if !known {
@@ -366,14 +375,15 @@ func (m *upkeep) fails(why error) error {
 	return err
 }
 
+// tell tells who is there for it, or else the log.
 func (m *upkeep) tell(t Trouble) {
-	if t.Err != nil {
-		m.options.Log.Error(t.What, "path", t.Path, "error", t.Err)
-	} else {
-		m.options.Log.Info(t.What, "path", t.Path)
-	}
-	if m.options.Trouble != nil {
+	switch {
+	case m.options.Trouble != nil:
 		m.options.Trouble(t)
+	case t.Err != nil:
+		m.options.Log.Error(t.What, "path", t.Path, "error", t.Err)
+	default:
+		m.options.Log.Info(t.What, "path", t.Path)
 	}
 }
 

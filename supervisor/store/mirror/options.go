@@ -15,7 +15,7 @@ type Options struct {
 	// back when it is opened and the state directory can be written again, so
 	// the setting must stay as long as the store is there.
 	Fallback string
-	// Trouble is told of faults of the disk at once; nil: nobody is. It must
+	// Trouble is told of faults of the disk at once; nil: the log is. It must
 	// not block and not call the store.
 	Trouble func(Trouble)
 	// Now dates what comes without a date: a record's StoredAt, an intent's

@@ -97,11 +97,11 @@ func (m *Mirror) Adopt(s State, img *journal.Image) error {
 	m.format, _ = journal.CheckFormat(img.Format)
 	switch {
 	case img.Path != m.places[0].file():
-		_, err := m.renew(nil, wrongOlder)
+		_, err := m.renew(nil, wrongOlder, nil)
 		return err
 	case img.Worn:
 		m.options.Log.Warn("a part of the state file is damaged, all of which stands in it a second time; a fresh one takes its place", "path", img.Path)
-		if _, err := m.renew(nil, "damaged"); err == nil || !stillThere(img) {
+		if _, err := m.renew(nil, "damaged", nil); err == nil || !stillThere(img) {
 			return err
 		}
 		return m.goOn(img) // there is no room for another, and needs to be none
@@ -124,8 +124,7 @@ func stillThere(img *journal.Image) bool {
 // goOn goes on in the file that is there.
 func (m *upkeep) goOn(img *journal.Image) (err error) {
 	if m.file, err = journal.Open(img.Path, img); err != nil {
-		m.tell(Trouble{What: "the state file can't be written", Path: img.Path, Err: err})
-		return m.recover(nil)
+		return m.recover(nil, Trouble{What: "the state file can't be written", Path: img.Path, Err: err})
 	}
 	if m.fault.is() != nil {
 		m.fault.set(nil)
@@ -138,7 +137,7 @@ func (m *upkeep) goOn(img *journal.Image) (err error) {
 // Begin writes the state s, which is empty, into a file where there is none.
 func (m *Mirror) Begin(s State) error {
 	m.state = s
-	_, err := m.renew(nil, "empty")
+	_, err := m.renew(nil, "empty", nil)
 	return err
 }
 
@@ -150,7 +149,7 @@ func (m *Mirror) Restore(s State, tried uint64, base *journal.Image) (kept strin
 	if base != nil {
 		m.format, _ = journal.CheckFormat(base.Format)
 	}
-	if kept, err = m.renew(nil, "damaged"); m.at != m.places[0] {
+	if kept, err = m.renew(nil, "damaged", nil); m.at != m.places[0] {
 		kept = "" // that was in the fallback directory
 	}
 	return kept, err
