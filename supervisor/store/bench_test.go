@@ -201,7 +201,7 @@ func fill(b *testing.B, dir string, accounts int) {
 		name := fmt.Sprint("account-", n)
 		r, err := record.Encode(storetest.First(name))
 		must(b, err)
-		line, err := json.Marshal(store.Delivery{Sink: "bot", Account: name, Version: 1, At: at, Result: store.ResultDelivered, TriedVersion: 1, TriedAt: at})
+		line, err := json.Marshal(store.Delivery{Sink: "bot", Account: name, Version: 1, At: at, Expiry: at.Add(20 * time.Minute), Result: store.ResultDelivered, TriedVersion: 1, TriedAt: at})
 		must(b, err)
 		values["accounts/"+name+"/record"], values["ledger/bot/"+name] = r, line
 	}

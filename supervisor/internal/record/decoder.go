@@ -251,6 +251,8 @@ func (d *Decoder) plainDelivery(account string, b []byte, l *Delivery) bool {
 			l.At = p.time()
 		case "latency":
 			l.Latency = p.nanoseconds()
+		case "expires_at":
+			l.Expiry = p.time()
 		case "consumer":
 			l.Consumer = p.word()
 		case "result":

@@ -1,6 +1,9 @@
 package record
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // How far back refresh tokens are told apart.
 const (
@@ -27,4 +30,14 @@ func ReadPlainDelivery(b []byte) (l Delivery, ok bool) {
 func ReadAnyDelivery(b []byte) (l Delivery, err error) {
 	err = json.Unmarshal(b, &l)
 	return l, err
+}
+
+// PlainNames are the fields of what is read without encoding/json, by where in a record that
+// stands ("": the record itself), but for those that few have; "ledger" is a line of that.
+func PlainNames() map[string][]string {
+	few := map[string]bool{"before": true, "evidence": true, "candidate": true}
+	return map[string][]string{
+		"": slices.DeleteFunc(slices.Clone(recordNames), func(name string) bool { return few[name] }), "token": tokenNames, "health": healthNames,
+		"granted_to": grantedToNames, "granted_to/person": personNames, "ledger": deliveryNames,
+	}
 }

@@ -21,13 +21,14 @@ func plainRecord() record.Record {
 	r.Before, r.Evidence, r.Candidate, r.Unknown = nil, nil, nil, nil
 	r.Token.Scope = `a "quoted" \ <scope> é`
 	r.Token.AccessToken = sdk.NewSecret(`ends with \`)
+	r.GrantedTo.Person.Assumed = true
 	return r
 }
 
 func plainDelivery() record.Delivery {
 	at := recordtest.Golden().StoredAt
 	return record.Delivery{
-		Sink: "bot", Account: "saxo-live", Version: 42, At: at, Latency: 3 * time.Millisecond, Consumer: "socket 1a-2b",
+		Sink: "bot", Account: "saxo-live", Version: 42, At: at, Latency: 3 * time.Millisecond, Expiry: at.Add(20 * time.Minute), Consumer: "socket 1a-2b",
 		Result: record.ResultFailed, TriedVersion: 43, TriedAt: at.Add(time.Minute), Error: "HTTP <503>", Failures: 2,
 	}
 }
@@ -85,6 +86,39 @@ func TestMostValuesArePlain(t *testing.T) {
 		if b := encoded(t, l); !alikeDeliveries(t, b) {
 			t.Errorf("not plain: %s", b)
 		}
+	}
+}
+
+// Every field is in what these tests read, so that none is left to encoding/json with all
+// that has it.
+func TestEachFieldIsPlain(t *testing.T) {
+	for where, names := range record.PlainNames() {
+		whole := any(plainRecord())
+		if where == "ledger" {
+			whole, where = plainDelivery(), ""
+		}
+		b := encoded(t, whole)
+		for step := range strings.SplitSeq(where, "/") {
+			var fields map[string]json.RawMessage
+			if step != "" {
+				if err := json.Unmarshal(b, &fields); err != nil {
+					t.Fatal(err)
+				}
+				b = fields[step]
+			}
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(b, &fields); err != nil || len(names) == 0 {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if fields[name] == nil {
+				t.Errorf("%q of %q is in nothing that is read here", name, where)
+			}
+		}
+	}
+	if !alikeRecords(t, encoded(t, plainRecord())) || !alikeDeliveries(t, encoded(t, plainDelivery())) {
+		t.Error("they are not plain")
 	}
 }
 
