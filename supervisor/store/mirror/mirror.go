@@ -34,8 +34,13 @@ var (
 
 const (
 	// RetryAfter is how soon after a fresh file could not be written the next one
-	// is tried: callers must not be kept waiting by a dying disk, nor it by them.
-	RetryAfter = time.Second
+	// is tried: callers must not be kept waiting by a dying disk, nor it by them. It is
+	// retryShare times as long as the try took, if that is more: to lay out a large store
+	// takes seconds. Each look tries anyway, and longestRetry is about as long as until the
+	// next of those.
+	RetryAfter   = time.Second
+	retryShare   = 10
+	longestRetry = 30 * time.Second
 	// mostRemoved is how often a fresh file is written at once while somebody is still
 	// removing what stands there.
 	mostRemoved = 5
@@ -83,10 +88,10 @@ type upkeep struct {
 	// failed, and what a file holds is not known.
 	file *journal.File
 	at   *place
-	// fault is why there is no file, and faultAt since when; hangs is that the write which
-	// is under way does not come back.
+	// fault is why there is no file, and retryAt from when on a change tries again; hangs is
+	// that the write which is under way does not come back.
 	fault, hangs fault
-	faultAt      time.Time
+	retryAt      time.Time
 	// wrong is what is wrong with what stands in the place of the state file:
 	// a word of its name when it is put aside.
 	wrong string
@@ -152,7 +157,7 @@ func (m *Mirror) Update(c map[string][]byte) error {
 	end := m.watch(hangsAfter)
 	defer end()
 	if m.file == nil {
-		if time.Since(m.faultAt) < RetryAfter {
+		if time.Now().Before(m.retryAt) {
 			return m.fault.is()
 		}
 		return m.recover(c, Trouble{})
@@ -328,9 +333,10 @@ func (m *upkeep) fresh(values map[string][]byte) journal.Fresh {
 // name that tells what was wrong with it; "": there was none. Why it is given up, nil: it
 // is not the disk, belongs to the fault if there is no other.
 func (m *upkeep) renew(c map[string][]byte, wrong string, why error) (kept string, err error) {
+	began := time.Now()
 	values, err := m.state.Values()
 	if err != nil {
-		return "", m.fails(why, err)
+		return "", m.fails(began, why, err)
 	}
 	maps.Copy(values, c)
 	maps.DeleteFunc(values, func(_ string, value []byte) bool { return value == nil })
@@ -356,19 +362,19 @@ func (m *upkeep) renew(c map[string][]byte, wrong string, why error) (kept strin
 		}
 		return kept, nil
 	}
-	return "", m.fails(why, errors.Join(errs...))
+	return "", m.fails(began, why, errors.Join(errs...))
 }
 
 // fails notes that nothing can be made durable, and why: what was wrong at first, if there
-// is such, and what is now.
-func (m *upkeep) fails(first, now error) error {
+// is such, and what is now. The try for it began then.
+func (m *upkeep) fails(began time.Time, first, now error) error {
 	known := m.fault.is() != nil
 	err := fmt.Errorf("%w: %w", ErrDisk, now)
 	if first != nil {
 		err = fmt.Errorf("%w: %w; and then %w", ErrDisk, first, now)
 	}
 	m.fault.set(err)
-	m.faultAt = time.Now()
+	m.retryAt = time.Now().Add(min(max(RetryAfter, retryShare*time.Since(began)), longestRetry))
 	if !known {
 		m.tell(Trouble{What: "nothing can be stored; no refresh token is spent until the disk takes writes again", Path: m.places[0].dir, Err: err})
 	}

@@ -180,13 +180,18 @@ func TestALookThatHangsIsTold(t *testing.T) {
 	})
 }
 
-// mute is a state that can't be laid out for a while.
+// mute is a state that can't be laid out for a while, and says how often and for how long
+// that was tried.
 type mute struct {
 	values
 	fails bool
+	takes time.Duration
+	tries int
 }
 
 func (s *mute) Values() (map[string][]byte, error) {
+	s.tries++
+	time.Sleep(s.takes)
 	if s.fails {
 		return nil, errors.New("it can't be laid out")
 	}
@@ -231,5 +236,28 @@ func TestFileThatCanNotBeLaidOut(t *testing.T) {
 	})
 	if want := "2 faults, 2 ends, 0 displaced"; n.String() != want {
 		t.Errorf("told %s, want %s", n, want)
+	}
+}
+
+// While the disk takes nothing, the longer a try takes the rarer it is: whoever wants to
+// write is refused at once in between.
+func TestPauseBetweenTriesGrowsWithThem(t *testing.T) {
+	for takes, want := range map[time.Duration]int{0: 60, 500 * time.Millisecond: 12, 2 * time.Second: 4, time.Minute: 2} {
+		m := begin(t, Options{})
+		synctest.Test(t, func(t *testing.T) {
+			s := &mute{values: values{}, fails: true, takes: takes}
+			m.state = s
+			m.Harm(func(f *journal.File) { f.Fdatasync = func(int) error { return unix.EIO } })
+			for began := time.Now(); time.Since(began) < max(time.Minute, 2*takes); {
+				if err := m.Update(map[string][]byte{"key": []byte("1")}); !errors.Is(err, ErrDisk) {
+					t.Fatalf("it is taken: %v", err)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			if s.tries < want-2 || s.tries > want+1 {
+				t.Errorf("%d tries of %v each, want %d", s.tries, takes, want)
+			}
+			s.fails, s.takes = false, 0
+		})
 	}
 }
