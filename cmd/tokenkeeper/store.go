@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (e *env) inspectStore(args []string) error {
 		if err != nil {
 			return err
 		}
-		path = filepath.Join(cfg.StateDir, store.FileName)
+		path = furthest(store.Places(cfg.StateDir, cfg.FallbackDir))
 	}
 	r, err := store.ReadReport(path)
 	if err != nil {
@@ -75,6 +76,18 @@ func (e *env) inspectStore(args []string) error {
 		return err
 	}
 	return fmt.Errorf("%s is damaged, or no store", path)
+}
+
+// furthest is the state file that goes furthest, of those in the places of a store.
+func furthest(places []string) (path string) {
+	last := uint64(0)
+	for _, dir := range places {
+		file := filepath.Join(dir, store.FileName)
+		if r, err := store.ReadReport(file); path == "" || err == nil && r.Sequence > last {
+			path, last = file, r.Sequence
+		}
+	}
+	return path
 }
 
 func (e *env) printReport(r store.Report) error {
@@ -132,13 +145,16 @@ type storeFileState struct {
 	Worn   bool      `json:"worn,omitempty"`
 	At     time.Time `json:"at,omitzero"`
 	Damage string    `json:"damage,omitempty"`
+	// note is what people are told besides.
+	note string
 }
 
 func newStoreCheckCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Read the store and its backups, and say what is damaged",
-		Long: `Read every byte of the store and of its backups, and say what is damaged.
+		Long: `Read every byte of the store and of its backups, also in fallback_dir, and say
+what is damaged.
 
 Exit code: 1 if the store, or a backup, is damaged so that something is lost.`,
 		Args: exactArgs(),
@@ -147,26 +163,41 @@ Exit code: 1 if the store, or a backup, is damaged so that something is lost.`,
 			if err != nil {
 				return err
 			}
-			got := storeCheck{OK: true}
-			for _, path := range append([]string{filepath.Join(cfg.StateDir, store.FileName)}, store.Backups(cfg.StateDir)...) {
-				r, err := store.ReadReport(path)
-				switch {
-				case errors.Is(err, fs.ErrNotExist):
-					r.Damage = "missing; the next start restores it from the newest backup, if there is one"
-				case err != nil:
-					r.Damage = err.Error()
-				case r.Bytes == 0:
-					r.Damage = "empty; the next start restores it from the newest backup, if there is one"
-				}
-				got.Files = append(got.Files, storeFileState{Path: path, OK: r.Damage == "", Worn: r.Worn, At: r.At, Damage: r.Damage})
-				got.OK = got.OK && r.Damage == ""
-			}
+			got := checkStore(store.Places(cfg.StateDir, cfg.FallbackDir))
 			if err := e.printStoreCheck(got); err != nil || got.OK {
 				return err
 			}
 			return errors.New("the store, or a backup of it, is missing or damaged; a supervisor restores the store at its start, \"tokenkeeper store inspect FILE\" shows what is left")
 		},
 	}
+}
+
+// checkStore reads what there is of a store. In all but one of its places it needs no state
+// file.
+func checkStore(places []string) storeCheck {
+	got, newest := storeCheck{OK: true}, furthest(places)
+	for n, dir := range places {
+		file := filepath.Join(dir, store.FileName)
+		for _, path := range append([]string{file}, store.Backups(dir)...) {
+			r, err := store.ReadReport(path)
+			none, note := errors.Is(err, fs.ErrNotExist), ""
+			switch {
+			case path == file && path != newest && (none || err == nil && r.Bytes == 0):
+				continue
+			case none:
+				r.Damage = "missing; the next start restores it from the newest backup, if there is one"
+			case err != nil:
+				r.Damage = err.Error()
+			case r.Bytes == 0:
+				r.Damage = "empty; the next start restores it from the newest backup, if there is one"
+			case n > 0 && path == newest:
+				note = "\n  the store is here now, and moves back to the state directory at the next start\n  that can write there"
+			}
+			got.Files = append(got.Files, storeFileState{Path: path, OK: r.Damage == "", Worn: r.Worn, At: r.At, Damage: r.Damage, note: note})
+			got.OK = got.OK && r.Damage == ""
+		}
+	}
+	return got
 }
 
 func (e *env) printStoreCheck(got storeCheck) error {
@@ -181,7 +212,7 @@ func (e *env) printStoreCheck(got storeCheck) error {
 		case f.Worn:
 			state = "a part is damaged, all of which stands in it a second time"
 		}
-		if err := e.print("%s\n  %s", f.Path, state); err != nil {
+		if err := e.print("%s\n  %s%s", f.Path, state, f.note); err != nil {
 			return err
 		}
 	}
@@ -208,10 +239,13 @@ at a broker that replaces them it is worth nothing after the next refresh.`,
 			if err != nil {
 				return err
 			}
-			if _, err := store.Peek(cfg.StateDir); err != nil {
-				return err
+			places := store.Places(cfg.StateDir, cfg.FallbackDir)
+			for _, dir := range places {
+				if _, err := store.Peek(dir); err != nil {
+					return err
+				}
 			}
-			if _, err := os.Stat(filepath.Join(cfg.StateDir, store.FileName)); err != nil {
+			if _, err := os.Stat(furthest(places)); err != nil {
 				return fmt.Errorf("there is nothing to back up: %w", err)
 			}
 			st, err := store.Open(cfg.StateDir, store.Options{Now: e.now, Fallback: cfg.FallbackDir})
@@ -222,8 +256,8 @@ at a broker that replaces them it is worth nothing after the next refresh.`,
 				return err
 			}
 			got := storeBackup{}
-			if all := store.Backups(cfg.StateDir); len(all) > 0 {
-				got.Backup = all[0]
+			if all := store.Backups(places...); len(all) > 0 { // their names tell the moment
+				got.Backup = slices.MaxFunc(all, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
 			}
 			if e.json {
 				return e.printJSON(got)
@@ -250,14 +284,15 @@ spools, shared files and sinks for a newer one.`,
 			if err != nil {
 				return err
 			}
+			places := store.Places(cfg.StateDir, cfg.FallbackDir)
 			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
-				return noBackup(cfg.StateDir, args[0])
+				return noBackup(places, args[0])
 			}
-			path, err := store.OfferBackup(cfg.StateDir, args[0], e.now())
+			path, err := store.OfferBackup(places, args[0], e.now())
 			if err != nil {
 				return err
 			}
-			got := storeBackup{path, newerBackup(cfg.StateDir, path)}
+			got := storeBackup{path, newerBackup(places, path)}
 			switch {
 			case e.json:
 				return e.printJSON(got)
@@ -270,22 +305,22 @@ spools, shared files and sinks for a newer one.`,
 }
 
 // noBackup says that there is no such file, and which could be meant.
-func noBackup(stateDir, path string) error {
-	all := store.Backups(stateDir)
+func noBackup(places []string, path string) error {
+	all := store.Backups(places...)
 	if len(all) == 0 {
-		return fmt.Errorf("there is no file %s: name a backup of a store, such as one from the directory \"backup\" of another state directory; %s has none", path, stateDir)
+		return fmt.Errorf("there is no file %s: name a backup of a store, such as one from the directory \"backup\" of another state directory; %s has none", path, places[0])
 	}
-	return fmt.Errorf("there is no file %s: name a backup of a store; those of %s are, the newest first:\n  %s", path, stateDir, strings.Join(all, "\n  "))
+	return fmt.Errorf("there is no file %s: name a backup of a store; those of %s are, the newest first:\n  %s", path, places[0], strings.Join(all, "\n  "))
 }
 
-// newerBackup is the backup in a state directory that goes furthest, if it goes
-// further than one of them.
-func newerBackup(dir, path string) (newer string) {
+// newerBackup is the backup of a store that goes furthest, if it goes further than one of
+// them.
+func newerBackup(places []string, path string) (newer string) {
 	last := uint64(0)
 	if r, err := store.ReadReport(path); err == nil {
 		last = r.Sequence
 	}
-	for _, other := range store.Backups(dir) {
+	for _, other := range store.Backups(places...) {
 		if r, err := store.ReadReport(other); err == nil && r.Sequence > last {
 			newer, last = other, r.Sequence
 		}

@@ -128,3 +128,49 @@ func TestInspectedStoreIsHarmless(t *testing.T) {
 		t.Errorf("%q", text)
 	}
 }
+
+// The store that goes on in the fallback directory is the one that is looked at, checked,
+// backed up and not written over.
+func TestStoreVerbsKnowTheFallback(t *testing.T) {
+	fallback := filepath.Join(t.TempDir(), "fallback")
+	w := newWorld(t, twoAccounts+"fallback_dir: "+fallback+"\n")
+	t.Setenv("TK_TEST_ID", "app-key")
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	run := func(code int, args ...string) string {
+		t.Helper()
+		got := command(t, "", append(args, "-c", w.config)...)
+		if got.code != code {
+			t.Fatalf("%v: exit code %d, want %d: %s%s", args, got.code, code, got.stdout, got.stderr)
+		}
+		return got.stdout + got.stderr
+	}
+	if out := run(exitFailure, "store", "check"); !strings.Contains(out, "missing; the next start restores it") || strings.Contains(out, fallback) {
+		t.Errorf("checked what is nowhere:\n%s", out)
+	}
+	there := store.Places(w.state, fallback)[1]
+	s, err := store.Open(there, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := store.Record{Account: "main", Provider: "saxo"}.Next(
+		sdk.Token{AccessToken: sdk.NewSecret("SECRET-a"), RefreshToken: sdk.NewSecret("SECRET-r")}, store.OriginImport, "", time.Now())
+	if err := errors.Join(s.Commit(t.Context(), rec), s.Backup(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	kept := store.Backups(there)[0]
+	if out := run(exitOK, "store", "check"); !strings.Contains(out, "moves back to the state directory") || strings.Contains(out, "missing") || strings.Count(out, "good, ") != 2 {
+		t.Errorf("checked:\n%s", out)
+	}
+	if out := run(exitOK, "store", "inspect"); !strings.Contains(out, there) || !strings.Contains(out, "main: version 1 by import") {
+		t.Errorf("inspected:\n%s", out)
+	}
+	if out := run(exitFailure, "store", "restore", kept); !strings.Contains(out, "the store in "+there+" is good") {
+		t.Errorf("restored over a good store:\n%s", out)
+	}
+	if out := run(exitOK, "store", "backup"); !strings.HasPrefix(out, filepath.Join(w.state, "backup")) {
+		t.Errorf("backed up:\n%s", out)
+	}
+	if out := run(exitOK, "store", "check"); strings.Contains(out, "moves back") || !strings.Contains(out, filepath.Join(w.state, store.FileName)) {
+		t.Errorf("checked where it has moved back:\n%s", out)
+	}
+}

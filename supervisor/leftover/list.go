@@ -48,12 +48,8 @@ func Stored(cfg *config.Config, now time.Time) ([]control.ListedAccount, error) 
 // Records are the newest of each account while no supervisor runs, by name: those in the
 // state directory, and in the one that stands in for it.
 func Records(cfg *config.Config) (all []store.Record, err error) {
-	dirs := []string{cfg.StateDir}
-	if cfg.FallbackDir != "" {
-		dirs = append(dirs, store.FallbackOf(cfg.StateDir, cfg.FallbackDir))
-	}
 	newest, errs := map[string]store.Record{}, []error(nil)
-	for _, dir := range dirs {
+	for _, dir := range store.Places(cfg.StateDir, cfg.FallbackDir) {
 		contents, err := store.Peek(dir)
 		errs = append(errs, err)
 		for _, r := range contents.Records() {

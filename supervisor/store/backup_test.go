@@ -146,7 +146,7 @@ func TestABackupWithoutItsEndIsNotOffered(t *testing.T) {
 			withoutFrame(b, frames[len(frames)-2], frames[len(frames)-1])
 		}
 		must(t, os.WriteFile(kept, b, 0o600))
-		if _, err := store.OfferBackup(stateDir(t), kept, time.Now()); errors.Is(err, store.ErrDamaged) != harmed || !harmed && err != nil {
+		if _, err := store.OfferBackup([]string{stateDir(t)}, kept, time.Now()); errors.Is(err, store.ErrDamaged) != harmed || !harmed && err != nil {
 			t.Errorf("without its end: %t: %v", harmed, err)
 		}
 	}

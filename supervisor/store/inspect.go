@@ -134,13 +134,19 @@ func ReadReport(path string) (Report, error) {
 	return r, nil
 }
 
-// Backups are the paths of the backups in a state directory, newest first.
-func Backups(dir string) []string { return mirror.Backups(dir) }
+// Backups are the paths of the backups in some of the [Places] of a store, the newest of each
+// first.
+func Backups(places ...string) (all []string) {
+	for _, dir := range places {
+		all = append(all, mirror.Backups(dir)...)
+	}
+	return all
+}
 
-// OfferBackup copies a backup that stands elsewhere among those of a directory, whose
-// store is gone or damaged: the next Open restores it from there and from what is left,
-// and tells what it doubts. A store that is good stays as it is: versions never go back.
-func OfferBackup(dir, backup string, now time.Time) (path string, err error) {
+// OfferBackup copies a backup that stands elsewhere among those of the first of the [Places]
+// of a store that is gone or damaged: the next Open restores it from there and from what is
+// left, and tells what it doubts. A store that is good stays as it is: versions never go back.
+func OfferBackup(places []string, backup string, now time.Time) (path string, err error) {
 	img, err := journal.Read(backup)
 	if err != nil {
 		return "", err
@@ -150,12 +156,14 @@ func OfferBackup(dir, backup string, now time.Time) (path string, err error) {
 	if !s.Good() || s.Moved != "" || len(s.state.accounts) == 0 {
 		return "", fmt.Errorf("%s is no backup to restore from: %w", backup, cmp.Or(s.Err, ErrNotFound))
 	}
-	switch here, err := Peek(dir); {
-	case err != nil && !errors.Is(err, ErrDamaged):
-		return "", err
-	case err == nil && here.file.Good():
-		return "", fmt.Errorf("the store in %s is good, and at transaction %d (%s: %d): nothing is restored, because versions never go back; move %s away first if it must be",
-			dir, here.file.Sequence, backup, s.Sequence, here.file.Path)
+	for _, dir := range places {
+		switch here, err := Peek(dir); {
+		case err != nil && !errors.Is(err, ErrDamaged):
+			return "", err
+		case err == nil && here.file.Good():
+			return "", fmt.Errorf("the store in %s is good, and at transaction %d (%s: %d): nothing is restored, because versions never go back; move %s away first if it must be",
+				dir, here.file.Sequence, backup, s.Sequence, here.file.Path)
+		}
 	}
-	return mirror.Offer(dir, img, now)
+	return mirror.Offer(places[0], img, now)
 }

@@ -87,3 +87,12 @@ func (j *Journal) Backup(ctx context.Context) error { return j.mirror.Backup(ctx
 // FallbackOf returns what stands in for a state directory in a fallback
 // directory.
 func FallbackOf(stateDir, fallback string) string { return mirror.FallbackOf(stateDir, fallback) }
+
+// Places are the directories that a store may be in: the state directory, and what stands in
+// for it in a fallback directory; "": there is none.
+func Places(stateDir, fallback string) []string {
+	if fallback == "" {
+		return []string{stateDir}
+	}
+	return []string{stateDir, FallbackOf(stateDir, fallback)}
+}

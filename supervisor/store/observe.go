@@ -11,14 +11,10 @@ import (
 // made, locked for longer than it is read, or restored: what [Peek] fails with it does.
 func Observe(dir string, o Options) (*Journal, error) {
 	o = o.WithDefaults()
-	places := []string{dir}
-	if o.Fallback != "" {
-		places = append(places, FallbackOf(dir, o.Fallback))
-	}
 	newest := source{state: newState()}
 	var good bool
 	var moved error
-	for _, place := range places {
+	for _, place := range Places(dir, o.Fallback) {
 		read, err := Peek(place)
 		s := read.file
 		switch {
