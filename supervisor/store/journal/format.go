@@ -14,6 +14,7 @@ import (
 var (
 	// ErrNewerFormat: a newer program wrote it.
 	ErrNewerFormat = errors.New("the store was written by a newer Tokenkeeper")
+	errNewer       = fmt.Errorf("%w; run the newer program again, or restore a backup of the older one", ErrNewerFormat)
 	// ErrDamaged: not all of it can be read.
 	ErrDamaged = errors.New("the store is damaged")
 )

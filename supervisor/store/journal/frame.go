@@ -34,7 +34,7 @@ type Frame struct {
 	// sum is the frame's own checksum, and size its length as it is written.
 	sum  uint32
 	size int
-	// newer: a program of a newer major version wrote it.
+	// newer: it is laid out, or means something, as no program of this version writes it.
 	newer bool
 }
 
@@ -85,7 +85,7 @@ func decodeHead(b []byte) (f Frame, ok bool) {
 	}
 	length := binary.LittleEndian.Uint32(b[8:])
 	return Frame{
-		newer: b[3] > formatMajor, kind: b[4], prev: binary.LittleEndian.Uint32(b[12:]), sequence: binary.LittleEndian.Uint64(b[16:]),
+		newer: b[3] > formatMajor || b[4] > frameMoved || b[5]|b[6]|b[7] != 0, kind: b[4], prev: binary.LittleEndian.Uint32(b[12:]), sequence: binary.LittleEndian.Uint64(b[16:]),
 		at: time.UnixMilli(int64(binary.LittleEndian.Uint64(b[24:]))), size: frameHead + int(length) + frameTail,
 	}, length <= longestBody
 }
@@ -124,9 +124,13 @@ type entry struct {
 	sealed byte
 }
 
+// newerEntry says whether a body that begins with no entry begins with one of a newer
+// program: what is done there is nothing that this one knows.
+func newerEntry(b []byte) bool { return b[0] > entryDelete }
+
 // cutEntry reads the first entry of a body; ok is false if none stands there.
 func cutEntry(b []byte) (e entry, rest []byte, ok bool) {
-	if len(b) < entryHead || b[0] > entryDelete {
+	if len(b) < entryHead || newerEntry(b) {
 		return entry{}, nil, false
 	}
 	key := entryHead + int(binary.LittleEndian.Uint16(b[2:]))

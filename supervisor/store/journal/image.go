@@ -120,7 +120,7 @@ func read(r *reader, values map[string]placed) *Image {
 			continue
 		}
 		if f.newer {
-			img.Err = fmt.Errorf("%w; run the newer program again, or restore a backup of the older one", ErrNewerFormat)
+			img.Err = errNewer
 			return img
 		}
 		if missing || f.prev != img.sum {
@@ -130,7 +130,10 @@ func read(r *reader, values map[string]placed) *Image {
 			}
 			errs = append(errs, fmt.Errorf("something is missing before transaction %d", f.sequence))
 		}
-		if err := img.take(f.Frame, at); err != nil {
+		if err := img.take(f.Frame, at); errors.Is(err, ErrNewerFormat) {
+			img.Err = err
+			return img
+		} else if err != nil {
 			errs = append(errs, err)
 		}
 		at += int64(f.size)
@@ -196,9 +199,13 @@ func (img *Image) take(f Frame, at int64) error {
 	img.spots = append(img.spots, spot{at, img.Position})
 	for body := f.body; len(body) > 0; {
 		e, rest, ok := cutEntry(body)
-		if body = rest; !ok {
+		switch {
+		case !ok && newerEntry(body):
+			return errNewer
+		case !ok:
 			return fmt.Errorf("transaction %d is not what anybody wrote", f.sequence)
 		}
+		body = rest
 		switch {
 		case e.value == nil:
 			delete(img.values, string(e.key))
