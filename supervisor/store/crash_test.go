@@ -99,8 +99,8 @@ func TestEveryCrash(t *testing.T) {
 		}
 	}
 	_, acked := said(t, disk.printed.String())
-	t.Logf("%d points, %d different states of the disk", points, states)
-	if points < 150 || states < 300 || acked["acked-a"] != 8 {
+	t.Logf("%d points, %d different states of the disk, %d torn writes", points, states, disk.torn)
+	if points < 150 || states < 300 || disk.torn < 50 || acked["acked-a"] != 8 {
 		t.Errorf("the trace is not whole: %v", acked)
 	}
 }

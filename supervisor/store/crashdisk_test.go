@@ -25,6 +25,8 @@ type crashDisk struct {
 	moves []nameChange
 	// printed is what the process wrote to its standard output.
 	printed bytes.Buffer
+	// torn counts the writes of which a crash has left a part.
+	torn int
 	// started are calls that a call of another thread came between.
 	started map[string]string
 }
@@ -37,11 +39,19 @@ type handle struct {
 type crashFile struct {
 	synced, content []byte
 	// writes since the last sync.
-	writes []func([]byte) []byte
+	writes []crashWrite
 }
 
-func (f *crashFile) apply(write func([]byte) []byte) {
-	f.content = write(f.content)
+// crashWrite does to a file what a write does of which the disk has kept those sectors.
+type crashWrite func(b []byte, kept func(sector int) bool) []byte
+
+// sector is what a disk writes as a whole, or not.
+const sector = 512
+
+func whole(int) bool { return true }
+
+func (f *crashFile) apply(write crashWrite) {
+	f.content = write(f.content, whole)
 	f.writes = append(f.writes, write)
 }
 
@@ -129,9 +139,14 @@ func (d *crashDisk) call(name string, args []string, result int) (bool, error) {
 		if h.file == nil || err != nil || len(args[1]) != result {
 			return false, fmt.Errorf("pwrite64 to file %d at %s of %d bytes, of which the trace has %d: %w", number, args[3], result, len(args[1]), err)
 		}
-		h.file.apply(func(b []byte) []byte {
-			b = append(bytes.Clone(b), make([]byte, max(0, at+len(args[1])-len(b)))...)
-			copy(b[at:], args[1])
+		h.file.apply(func(b []byte, kept func(int) bool) []byte {
+			end := at + len(args[1])
+			b = append(bytes.Clone(b), make([]byte, max(0, end-len(b)))...)
+			for n := at; n < end; n = (n/sector + 1) * sector {
+				if kept(n / sector) {
+					copy(b[n:min((n/sector+1)*sector, end)], args[1][n-at:])
+				}
+			}
 			return b
 		})
 	case "ftruncate":
@@ -139,7 +154,7 @@ func (d *crashDisk) call(name string, args []string, result int) (bool, error) {
 		if h.file == nil || err != nil {
 			return false, fmt.Errorf("ftruncate of file %d: %w", number, err)
 		}
-		h.file.apply(func(b []byte) []byte {
+		h.file.apply(func(b []byte, _ func(int) bool) []byte {
 			return append(bytes.Clone(b[:min(size, len(b))]), make([]byte, max(0, size-len(b)))...)
 		})
 	case "linkat":
@@ -163,7 +178,7 @@ func (d *crashDisk) openat(path, flags string, number int) bool {
 		d.rename(nameChange{path, file})
 	}
 	if file != nil && strings.Contains(flags, "O_TRUNC") {
-		file.apply(func([]byte) []byte { return nil })
+		file.apply(func([]byte, func(int) bool) []byte { return nil })
 	}
 	d.open[number] = handle{path, file}
 	return created
@@ -200,8 +215,9 @@ func setName(names map[string]*crashFile, c nameChange) {
 }
 
 // crash is what is on the disk when the machine dies now: of the writes that
-// were not synced a part (0, 0.5, 1), any of them; of the names that were not
-// synced a part, the first of them, as journals have it.
+// were not synced a part (0, 0.5, 1), any of them, and of every other one of those only
+// some of its sectors; of the names that were not synced a part, the first of them, as
+// journals have it.
 func (d *crashDisk) crash(writes, names float64, random *rand.Rand) map[string][]byte {
 	left := maps.Clone(d.durable)
 	kept := int(names * float64(len(d.moves)))
@@ -219,8 +235,15 @@ func (d *crashDisk) crash(writes, names float64, random *rand.Rand) map[string][
 		if _, ok := contents[f]; !ok {
 			b := f.synced
 			for _, write := range f.writes {
-				if writes == 1 || writes > 0 && random.Float64() < writes {
-					b = write(b)
+				switch {
+				case writes == 1:
+					b = write(b, whole)
+				case random.Float64() >= writes: // it is lost
+				case random.IntN(2) == 0:
+					b = write(b, whole)
+				default:
+					b = write(b, func(int) bool { return random.IntN(2) == 0 })
+					d.torn++
 				}
 			}
 			contents[f] = b
