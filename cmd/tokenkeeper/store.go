@@ -62,7 +62,7 @@ func (e *env) inspectStore(args []string) error {
 		if err != nil {
 			return err
 		}
-		path = furthest(store.Places(cfg.StateDir, cfg.FallbackDir))
+		path = newestStoreFile(store.Places(cfg.StateDir, cfg.FallbackDir))
 	}
 	r, err := store.ReadReport(path)
 	if err != nil {
@@ -78,8 +78,8 @@ func (e *env) inspectStore(args []string) error {
 	return fmt.Errorf("%s is damaged, or no store", path)
 }
 
-// furthest is the state file that goes furthest, of those in the places of a store.
-func furthest(places []string) (path string) {
+// newestStoreFile is the state file that goes furthest, of those in the places of a store.
+func newestStoreFile(places []string) (path string) {
 	last := uint64(0)
 	for _, dir := range places {
 		file := filepath.Join(dir, store.FileName)
@@ -175,7 +175,7 @@ Exit code: 1 if the store, or a backup, is damaged so that something is lost.`,
 // checkStore reads what there is of a store. In all but one of its places it needs no state
 // file.
 func checkStore(places []string) storeCheck {
-	got, newest := storeCheck{OK: true}, furthest(places)
+	got, newest := storeCheck{OK: true}, newestStoreFile(places)
 	for n, dir := range places {
 		file := filepath.Join(dir, store.FileName)
 		for _, path := range append([]string{file}, store.Backups(dir)...) {
@@ -245,7 +245,7 @@ at a broker that replaces them it is worth nothing after the next refresh.`,
 					return err
 				}
 			}
-			if _, err := os.Stat(furthest(places)); err != nil {
+			if _, err := os.Stat(newestStoreFile(places)); err != nil {
 				return fmt.Errorf("there is nothing to back up: %w", err)
 			}
 			st, err := store.Open(cfg.StateDir, store.Options{Now: e.now, Fallback: cfg.FallbackDir})

@@ -148,7 +148,7 @@ func TestStoreVerbsKnowTheFallback(t *testing.T) {
 		t.Errorf("checked what is nowhere:\n%s", out)
 	}
 	there := store.Places(w.state, fallback)[1]
-	s, err := store.Open(there, store.Options{})
+	s, err := store.Open(there, store.Options{Now: func() time.Time { return now.Add(-time.Hour) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,9 @@ func (j *Journal) reopen(how int) {
 // Compact lets a file grow to that length and no further.
 func (j *Journal) Compact(smallest int64) { j.onDisk().Smallest = smallest }
 
+// Path is the file that the store is in: in the state directory or in the fallback directory.
+func (j *Journal) Path() string { return j.onDisk().Path() }
+
 // End is how long the log is.
 func (j *Journal) End() (end int64) {
 	j.onDisk().Harm(func(f *journal.File) { end = f.End() })

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -64,11 +65,15 @@ func setFormat(t testing.TB, dir, file, version string) {
 	must(t, os.MkdirAll(dir, 0o700))
 	img, err := journal.Read(file)
 	must(t, err)
-	if !img.Empty {
-		must(t, journal.Copy(img, file, version))
-		return
+	defer img.Close()
+	values := map[string][]byte{}
+	for key, value := range img.All() {
+		values[key] = bytes.Clone(value)
 	}
-	f, err := journal.Create(file, journal.Fresh{Sequence: 1, Format: version})
+	if !img.Empty {
+		must(t, os.Remove(file))
+	}
+	f, err := journal.Create(file, journal.Fresh{Values: values, Sequence: img.Sequence + 1, Format: version})
 	must(t, err)
 	f.Drop()
 }

@@ -81,7 +81,7 @@ func TestFullDisk(t *testing.T) {
 		must(t, os.Remove(filler))
 		time.Sleep(store.RetryAfter)
 		commit(t, s, "main", 41, 42)
-		if got := told.String(); got != "fault fault recovered" {
+		if got := told.String(); got != "fault recovered" {
 			t.Errorf("told %q", got)
 		}
 		s.Die()

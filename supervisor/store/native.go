@@ -71,10 +71,6 @@ func (j *Journal) Restored() *Restored { return j.restored }
 // is well. It does not wait for a disk that hangs, and says so after a second.
 func (j *Journal) Fault() error { return cmp.Or(j.outOfUse(), j.mirror.Fault()) }
 
-// Path is the file that the store is in: in the state directory or in the
-// fallback directory.
-func (j *Journal) Path() string { return j.mirror.Path() }
-
 // BackupDue says whether there is something to back up and the newest backup
 // is a day old.
 func (j *Journal) BackupDue(now time.Time) bool { return j.mirror.BackupDue(now) }

@@ -29,23 +29,21 @@ func Observe(dir string, o Options) (*Journal, error) {
 	if moved != nil && !good {
 		return nil, moved
 	}
-	return &Journal{newEngine(newest.state, memoryBackend{newest.state}, o), unkept{dir}, nil}, nil
+	return &Journal{newEngine(newest.state, memoryBackend{newest.state}, o), unkept{}, nil}, nil
 }
 
 // keeping is what keeps what is in memory beyond this process.
 type keeping interface {
 	Look()
 	Fault() error
-	Path() string
 	BackupDue(now time.Time) bool
 	Backup(ctx context.Context) error
 }
 
-// unkept keeps nothing of what was read there.
-type unkept struct{ from string }
+// unkept keeps nothing of what was read.
+type unkept struct{}
 
 func (unkept) Look()                        {}
 func (unkept) Fault() error                 { return nil }
-func (u unkept) Path() string               { return u.from }
 func (unkept) BackupDue(time.Time) bool     { return false }
 func (unkept) Backup(context.Context) error { return nil }

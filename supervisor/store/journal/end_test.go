@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 )
@@ -78,57 +77,6 @@ func TestEveryFrameOfAFreshFile(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// A file in which all frames of a snapshot share one sequence, as it was written once, is
-// read as a whole, and goes on; after that its end is known, too.
-func TestASnapshotWithoutAMarkOfItsEnd(t *testing.T) {
-	values := numbered(5)
-	var log []byte
-	last := Frame{kind: frameReset, sequence: 10}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		last.prev, last.body = last.sum, appendEntry(nil, key, values[key])
-		log = append(log, last.encode()...)
-		last.kind = frameMore
-	}
-	file := make([]byte, firstRoom)
-	for slot := range lanes {
-		copy(file[slot*block:], head{Version, 10, firstRoom}.encode())
-	}
-	for lane := range lanes {
-		copy(file[physical(lane, 0):], log)
-	}
-	path := filepath.Join(t.TempDir(), "journal")
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	img, err := Read(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer img.Close()
-	if !img.EndsWell(Position{10, last.sum}) || !maps.EqualFunc(valuesOf(img), values, bytes.Equal) {
-		t.Fatalf("%d values, up to %d (%v)", len(img.values), img.Sequence, img.Err)
-	}
-	if there, upTo := img.Shows("key-000"); !there || upTo != 10 {
-		t.Errorf("its first value is there: %t, known up to %d", there, upTo)
-	}
-	j, err := Open(path, img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(j.Append(11, time.Now(), map[string][]byte{"next": []byte("1")}), j.Close(), Verify(path, j.Last())); err != nil {
-		t.Fatal(err)
-	}
-	if file, err = os.ReadFile(path); err != nil {
-		t.Fatal(err)
-	}
-	frames := begins(file)
-	harmed := ReadBytes(spoil(file, frames[4], frames[5], 0, 1))
-	there, upTo := harmed.Shows("key-004")
-	if !errors.Is(harmed.Err, ErrDamaged) || there || upTo != 0 {
-		t.Errorf("its last frame is damaged: %v; its last value is there: %t, known up to %d", harmed.Err, there, upTo)
 	}
 }
 

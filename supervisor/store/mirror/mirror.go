@@ -250,8 +250,8 @@ func (m *upkeep) where() string {
 // is well. It does not wait for a disk that hangs, and says so after a second.
 func (m *Mirror) Fault() error { return cmp.Or(m.fault.is(), m.hangs.is()) }
 
-// Path is the file that the state is in: in the state directory or in the fallback
-// directory.
+// Path is the file that the state is in, in the state directory or in the fallback
+// directory: tests ask.
 func (m *Mirror) Path() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

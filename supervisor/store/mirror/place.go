@@ -68,9 +68,6 @@ func (p *place) stands() error {
 	return err
 }
 
-// mostFormer bounds the directories that stay locked.
-const mostFormer = 8
-
 // letGo gives up a directory that is not at its path any more.
 func (p *place) letGo() {
 	var st unix.Stat_t
@@ -80,10 +77,6 @@ func (p *place) letGo() {
 		p.former = append(p.former, p.lock)
 	}
 	p.lock = nil
-	for len(p.former) > mostFormer {
-		_ = p.former[0].Close()
-		p.former = p.former[1:]
-	}
 }
 
 // takeBack returns the lock of a directory that has come back; nil: none has.
