@@ -2,10 +2,7 @@ package journal
 
 import (
 	"bytes"
-	"hash/crc32"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -88,31 +85,4 @@ func logRoom(file []byte) (at int64) {
 		at += stripe
 	}
 	return at
-}
-
-// A copy that is shorter or longer than what was written does not read back as that,
-// though its last stripe is the same as the one before.
-func TestACopyOfAnotherLengthDoesNotReadBack(t *testing.T) {
-	file := worn(t)
-	img := ReadBytes(file)
-	whole := file[:lengthFor(img.end)]
-	for _, length := range []int{len(whole), len(whole) - 1, int(physical(lanes-1, img.end-img.end%stripe)), len(whole) + 1} {
-		f, err := os.Create(filepath.Join(t.TempDir(), "copy"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = f.Write(file[:length])
-		if err == nil {
-			err = f.Sync()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := readsBack(f, int64(len(whole)), crc32.Checksum(whole, castagnoli)); (err == nil) != (length == len(whole)) {
-			t.Errorf("%d of %d bytes: %v", length, len(whole), err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
