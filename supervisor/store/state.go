@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -30,7 +31,9 @@ type state struct {
 	owner  machine.Owner
 	// foreign are the keys of a newer program.
 	foreign map[string][]byte
-	heads   heads
+	// order are the names of the accounts, in order; nil: nobody has asked since one has
+	// come or gone.
+	order atomic.Pointer[[]string]
 	// decoder reads what is put.
 	decoder record.Decoder
 }
@@ -70,7 +73,7 @@ func (a *account) parts() []storedPart {
 func newState() *state {
 	return &state{
 		accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{},
-		passed: map[string]time.Time{}, foreign: map[string][]byte{}, heads: heads{news: map[string]bool{}},
+		passed: map[string]time.Time{}, foreign: map[string][]byte{},
 	}
 }
 
@@ -149,13 +152,13 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 	if a == nil {
 		a = &account{}
 		s.accounts[name] = a
+		s.order.Store(nil)
 	}
 	switch part {
 	case partRecord:
 		if a.record = (Record{}); value != nil {
 			a.record, err = s.decoder.Record(name, value)
 		}
-		s.heads.changed(name)
 	case partIntent:
 		if a.intent = nil; value != nil {
 			a.intent, err = record.DecodeIntent(name, value)
@@ -177,6 +180,7 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 	}
 	if value == nil && len(a.parts()) == 0 {
 		delete(s.accounts, name)
+		s.order.Store(nil)
 	}
 	switch {
 	case err == nil:

@@ -30,7 +30,7 @@ func testRename(t *testing.T, o Opener) {
 	for _, account := range []string{"old", "new", "older"} {
 		must(t, s.MarkDelivered(ctx, store.Delivery{Sink: "bot", Account: account, Version: 1}))
 	}
-	_, err := s.Heads(ctx) // which are shared from now on
+	_, err := s.Heads(ctx) // whose order is kept from now on
 	must(t, err)
 	must(t, s.Rename(ctx, "old", "new", 2))
 	must(t, s.MarkDelivered(ctx, store.Delivery{Sink: "later", Account: "new", Version: 2}))
