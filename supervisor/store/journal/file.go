@@ -330,7 +330,8 @@ func (j *File) Tail(since time.Time, least int64) (kept []Frame) {
 	for at := r.resync(max(0, j.end-room)/stripe*stripe, last); at >= 0; at = r.resync(at, last) {
 		f, _ := r.frame(at, last)
 		last = Position{f.sequence, f.sum}
-		if !f.at.Before(since) && f.kind != frameMoved {
+		// Behind the first all are taken, whatever the clocks say: one may delete what is kept.
+		if (len(kept) > 0 || !f.at.Before(since)) && f.kind != frameMoved {
 			f.body = bytes.Clone(f.body)
 			kept = append(kept, f.Frame)
 		}

@@ -21,6 +21,12 @@ type Image struct {
 	// spots are where the frames stand that have values, in the order in which they were
 	// written.
 	spots []spot
+	// history is both of what stands before the newest snapshot, in case that is not there as
+	// a whole.
+	history struct {
+		values map[string]placed
+		spots  []spot
+	}
 	// Position is how far the file goes.
 	Position
 	Format string
@@ -125,9 +131,7 @@ func read(r *reader, values map[string]placed) *Image {
 		}
 		if missing || f.prev != img.sum {
 			img.gap, missing = at, false
-			if img.end == img.fresh {
-				img.snapshot = -1 // what is missing may be the rest of it
-			}
+			img.recall() // what is missing may be the rest of a snapshot
 			errs = append(errs, fmt.Errorf("something is missing before transaction %d", f.sequence))
 		}
 		if err := img.take(f.Frame, at); errors.Is(err, ErrNewerFormat) {
@@ -166,10 +170,10 @@ func read(r *reader, values map[string]placed) *Image {
 		img.Err = fmt.Errorf("%w: %d of its values are sealed in a way that this one does not know", ErrNewerFormat, img.Sealed)
 		return img
 	}
+	if img.gap == math.MaxInt64 {
+		img.recall() // as above
+	}
 	if len(errs) > 0 {
-		if img.end == img.fresh {
-			img.snapshot = -1 // as above
-		}
 		img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(errs[:min(len(errs), 8)]...))
 	}
 	return img
@@ -185,8 +189,10 @@ func (img *Image) take(f Frame, at int64) error {
 		img.Moved = string(f.body)
 		return nil
 	case frameReset:
-		clear(img.values)
-		img.spots, img.snapshot = img.spots[:0], at
+		if img.history.values, img.history.spots = img.values, img.spots; img.values != nil {
+			img.values = map[string]placed{}
+		}
+		img.spots, img.snapshot = nil, at
 	case frameMore:
 		if f.prev != last.sum || f.sequence == last.Sequence {
 			break
@@ -220,6 +226,21 @@ func (img *Image) take(f Frame, at int64) error {
 		}
 	}
 	return nil
+}
+
+// recall goes back to what stands before a snapshot that has only just been read and is not
+// there as a whole, where that does not have anything else.
+func (img *Image) recall() {
+	if img.end != img.fresh {
+		return
+	}
+	for key, p := range img.history.values {
+		if _, newer := img.values[key]; !newer {
+			img.values[key] = p
+		}
+	}
+	img.spots = append(img.history.spots, img.spots...)
+	img.snapshot, img.history.values, img.history.spots = -1, nil, nil
 }
 
 // Newest says whether what is under a key is surely the newest that was stored there.
