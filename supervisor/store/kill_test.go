@@ -27,7 +27,7 @@ const (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		scenario := os.Getenv(childScenario)
-		if err := map[string]func(string) error{"": commitForEver, "faults": commitSome, "trace": writeAll, "opening": openOnce, "renames": renameForEver}[scenario](dir); err != nil {
+		if err := map[string]func(string) error{"": commitForEver, "faults": commitSome, "trace": writeAll, "opening": openOnce, "anew": writeAnew, "renames": renameForEver}[scenario](dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
