@@ -49,7 +49,7 @@ func TestFilesThatAreAllAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.file.Identity, m.at.identity = another, another
-	m.settleIn()
+	m.lookAround()
 	if !m.at.alike || m.displaced() != nil {
 		t.Fatalf("alike: %t, displaced: %v", m.at.alike, m.displaced())
 	}
