@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
@@ -49,6 +50,14 @@ func TestACodeIsSpentWhileARefreshHangs(t *testing.T) {
 			case tt.killed:
 				sim.Inject(brokersim.Fault{Stage: brokersim.AfterProcessing, Hold: code}.On("authorization_code"))
 			}
+			if tt.refused {
+				for pasted, why := range map[string]string{
+					"a-canary":                     "this is not the whole address that the browser shows after the login; copy all of it",
+					c.RedirectURL + "?code=canary": "the address has no code or no state; copy all of it, as the browser shows it after the login",
+				} {
+					saysWhy(t, s.tool(t, pasted+"\n", "login", name), "account hasty: "+why+". Nothing was sent, and the login stays open: go on with: tokenkeeper login hasty")
+				}
+			}
 			asked := r.forceRefresh(name)
 			came(t, refresh.Entered, "the refresh is processed")
 			if tt.killed {
@@ -65,8 +74,13 @@ func TestACodeIsSpentWhileARefreshHangs(t *testing.T) {
 				refresh.Release()
 				r = startRun(t, s)
 			} else {
-				if got := s.logInAs(t, name, name); (got.code == exitOK) == tt.refused {
+				got := s.logInAs(t, name, name)
+				if (got.code == exitOK) == tt.refused {
 					t.Errorf("the login: %+v", got)
+				}
+				if tt.refused {
+					saysWhy(t, got, "account hasty: the login failed, because the broker did not take its code, which works once and dies soon; the account is as it was; "+
+						"begin again with: tokenkeeper login hasty (", "refused the grant (HTTP 400, unsupported_token_type)")
 				}
 				if open := sim.Account(name).Open(); open != 1 {
 					t.Errorf("%d requests are open; the refresh hangs", open)
@@ -95,5 +109,20 @@ func TestACodeIsSpentWhileARefreshHangs(t *testing.T) {
 				t.Errorf("the spool still holds %+v", left)
 			}
 		})
+	}
+}
+
+// saysWhy fails the test unless a login has failed, and a person is told why, and nothing of
+// what he has pasted.
+func saysWhy(t *testing.T, got result, words ...string) {
+	t.Helper()
+	text := inOneLine(got.stderr)
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			t.Errorf("the login does not say %q:\n%s", w, text)
+		}
+	}
+	if got.code != exitFailure || got.stdout != "" || strings.Contains(text, "canary") || strings.Contains(text, "?code=") {
+		t.Errorf("a login that fails: %+v", got)
 	}
 }

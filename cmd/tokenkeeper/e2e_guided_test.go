@@ -111,7 +111,7 @@ func TestGuidedLogins(t *testing.T) {
 		t.Fatalf("the post: %+v", got)
 	}
 	r.delivered("desk", 1)
-	if got := login("no-such-canary\n", "--shape", "paste_token"); got.code != exitFailure || !strings.Contains(got.stderr, "the login failed; begin again with: tokenkeeper login desk") {
+	if got := login("no-such-canary\n", "--shape", "paste_token"); got.code != exitFailure || !strings.Contains(got.stderr, "the login failed, and the account is as it was; begin again with: tokenkeeper login desk") {
 		t.Errorf("a wrong token: %+v", got)
 	}
 	if got := login("refresh-canary-1\n", "--shape", "paste_token"); got.code != exitOK || !strings.Contains(got.stdout, "desk: logged in as v2") || !strings.Contains(got.stderr, server.URL+"/apps") {

@@ -62,10 +62,10 @@ func (b logins) CompleteLogin(ctx context.Context, account, redirected string) (
 			return k.HandIn(ctx, account, sdk.NewSecret(redirected))
 		})
 	}
-	if err == nil {
-		err = k.CheckIssuer(account, got.issuer)
-	}
 	if err != nil {
+		return control.LoggedInAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: %v. Nothing was sent, and the login stays open: go on with: tokenkeeper login %[1]s", account, err)
+	}
+	if err := k.CheckIssuer(account, got.issuer); err != nil {
 		return control.LoggedInAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: %v", account, err)
 	}
 	return b.logged(ctx, account, func(k *refresh.Keeper) (store.Record, error) {

@@ -296,7 +296,13 @@ func (a exchange) failedText(cause error) string {
 	if l := a.keeper.open.Of(a.cfg.Name, a.in.Login); l != nil && !l.Lost().IsZero() && sdk.KindOf(cause) == sdk.KindInvalidGrant {
 		return "the login failed, most likely because an earlier answer to it was lost (" + moment.Stamp(l.Lost()) + ")"
 	}
-	return "the login failed"
+	switch kind := sdk.KindOf(cause); {
+	case kind == sdk.KindInvalidGrant && a.in.Kind == spool.KindExchange:
+		return "the login failed, because the broker did not take its code, which works once and dies soon; the account is as it was"
+	case kind == sdk.KindInvalidGrant, kind == sdk.KindInvalidClient, kind == sdk.KindRateLimited, kind == sdk.KindNotSent:
+		return "the login failed, and the account is as it was"
+	}
+	return "the login failed" // and nobody knows what the broker has made of the one before
 }
 
 // over ends the guided login of the attempt, which has failed for that reason.

@@ -88,7 +88,7 @@ func TestHandInThatFails(t *testing.T) {
 		r.broker.setDown(false)
 		g.say(&sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", HTTPStatus: 400})
 		_, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("given-again"))
-		if !errors.Is(err, sdk.ErrInvalidGrant) || !strings.Contains(err.Error(), "the login failed; begin again with: tokenkeeper login one") {
+		if !errors.Is(err, sdk.ErrInvalidGrant) || !strings.Contains(err.Error(), "the login failed, and the account is as it was; begin again with: tokenkeeper login one") {
 			t.Errorf("refused: %v", err)
 		}
 		if _, awaited := r.await(l); awaited == nil || awaited.Error() != err.Error() {

@@ -3,6 +3,7 @@ package refresh_test
 import (
 	"errors"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,8 +90,12 @@ func TestLoginThatIsRefusedHarmsNothing(t *testing.T) {
 		synctest.Wait()
 		before := r.record("one")
 		state := r.beginLogin("one")
-		if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "wrong"); !errors.Is(err, sdk.ErrInvalidGrant) {
+		_, err := r.keeper.CompleteLogin(t.Context(), "one", state, "wrong")
+		if !errors.Is(err, sdk.ErrInvalidGrant) {
 			t.Fatalf("a wrong code: %v", err)
+		}
+		if want := "account one: the login failed, because the broker did not take its code, which works once and dies soon; the account is as it was; begin again with: tokenkeeper login one ("; !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("a wrong code is told as %q, want %q", err, want)
 		}
 		if s := r.status("one"); s.State != refresh.Valid || s.Record.Version != before.Version {
 			t.Errorf("after a refused login: %s at version %d", s.State, s.Record.Version)
