@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -71,7 +73,7 @@ exist while it does not run: --unit does it as the service.`,
 				return err
 			}
 			if len(args) > 1 {
-				if req.Body, req.WrittenAt, err = e.readTokenFile(args[1]); err != nil {
+				if req.Body, req.WrittenAt, err = e.readTokenFile(cmd.Context(), args[1]); err != nil {
 					return err
 				}
 			}
@@ -93,10 +95,21 @@ exist while it does not run: --unit does it as the service.`,
 }
 
 // importAsService hands the file over as stdin: it need not be one that the service
-// may read.
+// may read. What is typed is read here, where Ctrl-C is heard.
 func (e *env) importAsService(cmd *cobra.Command, unit string, args []string) error {
-	if len(args) < 2 || args[1] == "-" {
+	if len(args) < 2 {
 		return e.asService(cmd, unit, e.stdin, args...)
+	}
+	if args[1] == "-" {
+		stdin := e.stdin
+		if terminal, ok := stdin.(*os.File); ok && isTerminal(terminal) {
+			typed, err := e.readTyped(cmd.Context(), terminal)
+			if err != nil {
+				return err
+			}
+			stdin = bytes.NewReader(typed)
+		}
+		return e.asService(cmd, unit, stdin, args...)
 	}
 	f, err := os.Open(args[1])
 	if err != nil {
@@ -124,7 +137,7 @@ func parseLoginTime(text string) (at time.Time, err error) {
 
 // readTokenFile returns what is in a token file, and when it was written; zero:
 // nobody knows.
-func (e *env) readTokenFile(name string) (body []byte, written time.Time, err error) {
+func (e *env) readTokenFile(ctx context.Context, name string) (body []byte, written time.Time, err error) {
 	in, what := e.stdin, "a stream"
 	if name != "-" {
 		// A pipe is read, as bash makes one of <(…), but none into which nobody writes is
@@ -140,8 +153,13 @@ func (e *env) readTokenFile(name string) (body []byte, written time.Time, err er
 		in = f
 	}
 	if f, ok := in.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		switch info, err := f.Stat(); {
+		case err != nil:
+		case info.Mode().IsRegular():
 			written = info.ModTime()
+		case info.Mode()&fs.ModeCharDevice != 0 && isTerminal(f):
+			body, err := e.readTyped(ctx, f)
+			return body, written, err
 		}
 	}
 	body, err = io.ReadAll(io.LimitReader(in, maxTokenFile+1))
@@ -156,6 +174,21 @@ func (e *env) readTokenFile(name string) (body []byte, written time.Time, err er
 		err = fmt.Errorf("%s is empty", name)
 	}
 	return body, written, err
+}
+
+// readTyped takes a token file that a person pastes.
+func (e *streams) readTyped(ctx context.Context, terminal *os.File) ([]byte, error) {
+	if !e.json {
+		_ = prose(e.stderr, "Paste the token file, then press Ctrl-D on a line of its own; it is not shown here:")
+	}
+	typed, err := hidden(ctx, terminal, func(in io.Reader) ([]byte, error) { return io.ReadAll(io.LimitReader(in, maxTokenFile)) })
+	switch {
+	case wasCut(typed):
+		return nil, fmt.Errorf("%w: nothing was changed. Put it into a file, and name that", errCut)
+	case strings.TrimSpace(typed) == "":
+		return nil, errors.Join(errors.New("no token file was pasted: nothing was changed"), ignoreEOF(err))
+	}
+	return []byte(typed), err
 }
 
 // importToken gives the file to the supervisor, or to the store if none runs.

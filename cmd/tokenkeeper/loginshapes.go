@@ -9,8 +9,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
-
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -107,42 +105,32 @@ func (e loggingIn) askFor(begun control.LoginAnswer) {
 	}
 }
 
-// longestTyped is how long a line can be that a terminal hands on; of a longer one it
-// drops the rest without a word (termios(3), "Canonical and noncanonical mode").
-const longestTyped = 4095
-
-// errCut is that a terminal may have done so.
-var errCut = fmt.Errorf("a terminal takes %d characters in a line, and has cut what was pasted", longestTyped)
-
 // readHandedIn reads one line, or a whole post that does not come from a terminal. What
 // holds a token is not shown while it is typed.
 func (e loggingIn) readHandedIn(ctx context.Context, begun control.LoginAnswer) (line string, err error) {
 	posted := begun.Shape == string(sdk.LoginCallback)
 	f, typed := e.stdin.(*os.File)
-	typed = typed && term.IsTerminal(int(f.Fd()))
+	typed = typed && isTerminal(f)
 	switch {
 	case typed && (posted || begun.Shape == string(sdk.LoginPasteToken)):
-		line, err = readHidden(ctx, int(f.Fd()))
+		line, err = hidden(ctx, f, firstLine)
 	case posted:
 		var body []byte
 		body, err = io.ReadAll(io.LimitReader(e.stdin, maxTokenFile))
 		line = string(body)
 	default:
-		line, err = bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
+		var first []byte
+		first, err = firstLine(e.stdin)
+		line = string(first)
 	}
-	if typed && len(strings.TrimRight(line, "\r\n")) >= longestTyped {
+	if typed && wasCut(line) {
 		return "", errCut
 	}
 	return strings.TrimSpace(line), err
 }
 
-// readHidden reads a line from a terminal that does not show it.
-func readHidden(ctx context.Context, terminal int) (string, error) {
-	if state, err := term.GetState(terminal); err == nil { // or the shell would be left without an echo
-		defer context.AfterFunc(ctx, func() { _ = term.Restore(terminal, state) })()
-	}
-	line, err := term.ReadPassword(terminal)
-	return string(line), err
+func firstLine(in io.Reader) ([]byte, error) {
+	return bufio.NewReader(io.LimitReader(in, maxTokenFile)).ReadBytes('\n')
 }
 
 // awaitLogin waits until a login that is polled is over.

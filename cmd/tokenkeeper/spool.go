@@ -107,7 +107,7 @@ An account that has got another token since is left alone, but with --force.`,
 				return usageErrorf("%s does not say whose answer it is: use \"tokenkeeper import ACCOUNT %s --force\"", args[0], args[1])
 			}
 			req := control.ImportRequest{Account: u.Account, Force: true, WrittenAt: u.BegunAt}
-			if req.Body, _, err = e.readTokenFile(args[1]); err != nil {
+			if req.Body, _, err = e.readTokenFile(cmd.Context(), args[1]); err != nil {
 				return err
 			}
 			if !force {
