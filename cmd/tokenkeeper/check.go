@@ -112,7 +112,7 @@ as one, with their number.`,
 			if err != nil {
 				return err
 			}
-			r, err := e.check(cmd.Context(), path, true)
+			r, err := e.check(cmd.Context(), path, checkStateDir, true)
 			if err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ as one, with their number.`,
 }
 
 // check looks at all that the configuration at path names, and at the proxies if it shall.
-func (e *env) check(ctx context.Context, path string, tryProxies bool) (report, error) {
+func (e *env) check(ctx context.Context, path string, look func(context.Context, *config.Config) stateDir, tryProxies bool) (report, error) {
 	r := report{
 		Config: path, Problems: []finding{}, Warnings: []finding{},
 		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{}, Trusts: []string{}, Untried: []untried{},
@@ -179,7 +179,7 @@ func (e *env) check(ctx context.Context, path string, tryProxies bool) (report, 
 	r.addObstacles(cfg)
 	r.addUntried(cfg)
 	r.Trusts = append(r.Trusts, supervisor.Trusted(cfg)...)
-	state := checkStateDir(ctx, cfg)
+	state := look(ctx, cfg)
 	r.addStateDir(state, cfg)
 	r.addLeft(state.Left, e.now())
 	r.addMetrics(cfg.Metrics, state, e.now())

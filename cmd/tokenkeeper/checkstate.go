@@ -47,6 +47,17 @@ type stateDir struct {
 	refused *trust.Refusal
 }
 
+// seenStateDir is checkStateDir for who only looks: to root it is in order that the
+// directory is for the service's user alone.
+func seenStateDir(ctx context.Context, cfg *config.Config) stateDir {
+	d := checkStateDir(ctx, cfg)
+	if d.there && d.refused != nil && os.Geteuid() == 0 && trust.Here().IsOwners(d.Path) {
+		d = stateDir{Path: d.Path, there: true}
+		d.lookInto(ctx, cfg)
+	}
+	return d
+}
+
 // checkStateDir looks without changing anything.
 func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	d := stateDir{Path: cfg.StateDir}
@@ -76,18 +87,23 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		d.State = "is no directory: set state_dir to one"
 		return d
 	}
-	if d.State, d.refused = refusedState(d.Path); d.State != "" {
-		return d
+	if d.State, d.refused = refusedState(d.Path); d.State == "" {
+		d.lookInto(ctx, cfg)
 	}
-	err = unix.Access(d.Path, unix.R_OK|unix.W_OK|unix.X_OK)
+	return d
+}
+
+// lookInto looks at what is in the directory.
+func (d *stateDir) lookInto(ctx context.Context, cfg *config.Config) {
+	err := unix.Access(d.Path, unix.R_OK|unix.W_OK|unix.X_OK)
 	if errors.Is(err, unix.EROFS) && cfg.FallbackDir != "" {
 		// The store, the spool and the control socket go there.
 		d.State, d.OK = fmt.Sprintf("can only be read: run goes on in fallback_dir, %s", cfg.FallbackDir), true
-		return d
+		return
 	}
 	if err != nil {
 		d.State = fmt.Sprintf("can't be read and written: %v", err)
-		return d
+		return
 	}
 	d.State, d.OK = "ready", true
 	c := clientOf(cfg)
@@ -98,7 +114,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		if all, err := c.Accounts(ctx); err == nil { // an older one does not list them
 			d.Left = leftover.Of(leftover.Compare(cfg, all.Accounts))
 		}
-		return d
+		return
 	}
 	d.Machine, err = ownership.Of(cfg)
 	switch {
@@ -106,7 +122,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		if pid := statedir.Displaced(cfg.StateDir); pid != 0 && statedir.Starting(cfg.StateDir) == 0 {
 			d.InUseBy = pid
 			d.State = fmt.Sprintf("is not the one that a supervisor uses (PID %d), which has been moved or removed, and which it makes again within half a minute", d.InUseBy)
-			return d
+			return
 		}
 		if all, err := leftover.Stored(cfg, time.Now()); err == nil {
 			d.Left = leftover.Of(all)
@@ -124,7 +140,6 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	default:
 		d.State, d.OK = fmt.Sprintf("holds a store that can't be used: %v", err), false
 	}
-	return d
 }
 
 // tells says whether what is wrong with the state directory is the same as err.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func (v visit) setUp(ctx context.Context) (doctor.Setup, error) {
 	if err := v.refuseBorrowed(v.path); err != nil {
 		return doctor.Setup{}, err
 	}
-	r, err := v.check(ctx, v.path, false)
+	r, err := v.check(ctx, v.path, seenStateDir, false)
 	if err != nil {
 		return doctor.Setup{}, err
 	}
@@ -137,10 +138,17 @@ func (v visit) setUp(ctx context.Context) (doctor.Setup, error) {
 	}
 	if s.Status != nil {
 		s.OldProgram = oldProgram(*s.Status, v.now())
-		if secretsLack && s.Status.ConfigProblem == "" { // what runs could read them
-			s.Unchecked = "all that check finds: the secrets of the configuration are not here, but the supervisor has them; as the service: tokenkeeper check --unit " + usualUnit
-			r.Problems = slices.DeleteFunc(r.Problems, func(f finding) bool { return f.Key != "state_dir" })
-		}
+	}
+	const asThat = "as the service: tokenkeeper check --unit " + usualUnit
+	switch {
+	case !secretsLack:
+	case s.Status != nil && s.Status.ConfigProblem == "": // what runs could read them
+		s.Unchecked = "all that check finds: the secrets of the configuration are not here, but the supervisor has them; " + asThat
+	case s.Status == nil && s.Unseen == "" && installedUnit("/", os.Geteuid(), v.getenv) != "":
+		s.Unchecked = "all that check finds: the secrets of the configuration are not here, but the service may have them; " + asThat
+	}
+	if s.Unchecked != "" {
+		r.Problems = slices.DeleteFunc(r.Problems, func(f finding) bool { return f.Key != "state_dir" })
 	}
 	s.Checked = append(checked(doctor.Fault, r.Problems, manyProblems, fewProblems), checked(doctor.Warning, r.Warnings, many, 1)...)
 	return s, nil
@@ -158,7 +166,7 @@ func (v visit) addWhatIsRead(ctx context.Context, r *report) (secretsLack bool) 
 		return false // it does not even tell where its supervisor is
 	}
 	r.cfg = cfg
-	r.addStateDir(checkStateDir(ctx, cfg), cfg)
+	r.addStateDir(seenStateDir(ctx, cfg), cfg)
 	return secretsLack
 }
 

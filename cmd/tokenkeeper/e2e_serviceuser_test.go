@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/doctor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
@@ -82,7 +84,26 @@ func TestServiceOfAUserOfItsOwn(t *testing.T) {
 	if left, err := filepath.Glob(s.path("run/*")); err != nil || len(left) > 0 {
 		t.Errorf("%v, %v", left, err)
 	}
+	root := s.asRoot(t)
+	for _, f := range decode[doctor.Diagnosis](t, root.tool(t, "", "doctor", "--json").stdout).Findings {
+		if f.About != "clock" && f.About != "kernel" { // those of the machine that tests it
+			t.Errorf("root finds beside the service that runs: %s", f.Line())
+		}
+	}
 	r.Stop()
+	if found := decode[doctor.Diagnosis](t, root.tool(t, "", "doctor", "--json").stdout).Findings; len(found) == 0 || !strings.HasPrefix(found[0].Message, "no supervisor runs with "+s.path("state")) {
+		t.Errorf("root finds beside the service that was stopped: %+v", found)
+	}
+}
+
+// asRoot is the service as root asks for it, who has its secret too.
+func (s *site) asRoot(t *testing.T) *site {
+	t.Helper()
+	if err := os.Mkdir(s.path("root"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.path("root/app_secret"), readText(t, s.path("credentials/app_secret")))
+	return &site{program: buildProgram(t), dir: s.dir, config: s.config, env: append(slices.Clone(s.env), "CREDENTIALS_DIRECTORY="+s.path("root"))}
 }
 
 // checkFindsWhatIsClosed: with the rights of the service's user, a folder and a shared

@@ -2,6 +2,8 @@ package trust
 
 import (
 	"fmt"
+	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +30,21 @@ func (j Judge) Private(dir string) (Grounds, error) {
 		return Grounds{}, w.refuse(f, "is open to others, and it holds refresh tokens", "chmod 700 "+quote(f.path))
 	}
 	return w.found, nil
+}
+
+// IsOwners says whether a folder is for its owner alone, whoever that is, as Private
+// finds it for him.
+func (j Judge) IsOwners(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if ok {
+		j.self = int(st.Uid)
+		_, err = j.Private(dir)
+	}
+	return ok && err == nil
 }
 
 // isOpen says whether others than the owner have any right. With a list, the
