@@ -74,7 +74,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.shared.InheritLocks()
-	if s.door, err = control.OpenDoor(cfg, s.opts.Seams.Listen, s.log); err != nil {
+	if s.door, err = control.OpenDoor(cfg, s.observed.listener(s.opts.Seams.Listen, cfg.Control), s.log); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
 	if err := ControlClosed(cfg); err != nil {

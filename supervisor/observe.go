@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"net"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -9,6 +10,7 @@ import (
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
@@ -80,6 +82,14 @@ func (s *Supervisor) openStateDir() (*statedir.Dir, error) {
 		return statedir.Observe(c)
 	}
 	return statedir.Open(c)
+}
+
+// listener opens the control socket of a configuration in the place of at; nil: as usual.
+func (w *observation) listener(at func(socket string) (net.Listener, error), c config.Control) func(socket string) (net.Listener, error) {
+	if at != nil || w == nil {
+		return at
+	}
+	return control.ListenBeside(c)
 }
 
 // work is what the process of a provider is there for; w is nil where nobody only observes.

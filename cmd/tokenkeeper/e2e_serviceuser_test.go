@@ -94,6 +94,7 @@ func TestServiceOfAUserOfItsOwn(t *testing.T) {
 	if found := decode[doctor.Diagnosis](t, root.tool(t, "", "doctor", "--json").stdout).Findings; len(found) == 0 || !strings.HasPrefix(found[0].Message, "no supervisor runs with "+s.path("state")) {
 		t.Errorf("root finds beside the service that was stopped: %+v", found)
 	}
+	s.isObservedBy(t, root)
 }
 
 // asRoot is the service as root asks for it, who has its secret too.
@@ -104,6 +105,23 @@ func (s *site) asRoot(t *testing.T) *site {
 	}
 	write(t, s.path("root/app_secret"), readText(t, s.path("credentials/app_secret")))
 	return &site{program: buildProgram(t), dir: s.dir, config: s.config, env: append(slices.Clone(s.env), "CREDENTIALS_DIRECTORY="+s.path("root"))}
+}
+
+// isObservedBy: root observes in the place of the service, and is killed. Nothing that he
+// has left there keeps the service from its next start.
+func (s *site) isObservedBy(t *testing.T, root *site) {
+	t.Helper()
+	write(t, s.config, readText(t, s.config)+fmt.Sprintf("log: {file: %q}\n", s.path("state/log")))
+	r := startRun(t, root, "--observe")
+	r.until(func(st control.Status) bool { return st.Observing && account(st, saxoAccount).Version == 2 })
+	if said := inOneLine(r.Stderr()); !strings.Contains(said, "the log goes to standard error alone: "+s.path("state/log")+" is for the user to whom "+s.path("state")+" belongs") {
+		t.Errorf("of the log it says:\n%s", said)
+	}
+	r.Kill()
+	s.awaitGone(t)
+	r = startRun(t, s)
+	r.delivered(saxoAccount, 2)
+	r.Stop()
 }
 
 // checkFindsWhatIsClosed: with the rights of the service's user, a folder and a shared

@@ -98,6 +98,9 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string, observ
 	if err != nil {
 		return err
 	}
+	if observe && flags["log.file"] == "" {
+		e.leaveLog(cfg)
+	}
 	log, closer, err := newLogger(cfg.Log, e.stderr)
 	if err != nil {
 		return &exitError{exitUsage, err}
@@ -127,6 +130,19 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string, observ
 	defer events.Close()
 	go restBetween(ctx, rest, events)
 	return s.Run(ctx)
+}
+
+// leaveLog has who observes beside a service of another user make no log in its place,
+// which that one could not go on with.
+func (e *streams) leaveLog(cfg *config.Config) {
+	info, err := os.Stat(cfg.StateDir)
+	if err != nil || cfg.Log.File == "" {
+		return
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
+		e.warn("the log goes to standard error alone: %s is for the user to whom %s belongs; --log-file names another one", cfg.Log.File, cfg.StateDir)
+		cfg.Log.File = ""
+	}
 }
 
 // keepInherited keeps files that whoever started this process left open from

@@ -16,10 +16,23 @@ func Listen(path string, trustFolder bool) (net.Listener, error) {
 	return listen(path, config.Control{TrustFolder: trustFolder})
 }
 
+// ListenBeside returns what opens the control socket of one who only observes, beside a
+// service that may be another user's: what root opens in that one's folder is his, who
+// finds it there when the observer was killed.
+func ListenBeside(c config.Control) func(socket string) (net.Listener, error) {
+	o := optionsOf(c)
+	o.OfFolder = true
+	return func(socket string) (net.Listener, error) { return listenWith(socket, o) }
+}
+
 // listen is Listen where readers, if there are any, can connect to the socket: it has
 // mode 0666 then, and the directory, if it is made, 0711. Who connects may do no more than
 // the kernel's word on him allows.
 func listen(path string, c config.Control) (net.Listener, error) {
+	return listenWith(path, optionsOf(c))
+}
+
+func optionsOf(c config.Control) localsocket.Options {
 	o := localsocket.Options{
 		Name: "the control socket", Key: "control.socket", Mode: 0o600, MakeDir: 0o700, TrustFolder: c.TrustFolder,
 		InUse: `: is a supervisor running already? "tokenkeeper status" asks it`,
@@ -27,6 +40,10 @@ func listen(path string, c config.Control) (net.Listener, error) {
 	if len(c.Readers) > 0 {
 		o.Mode, o.MakeDir = 0o666, 0o711
 	}
+	return o
+}
+
+func listenWith(path string, o localsocket.Options) (net.Listener, error) {
 	ln, err := localsocket.Listen(path, o)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,9 @@ type Options struct {
 	MakeDir fs.FileMode
 	// TrustFolder takes a directory that others may write into.
 	TrustFolder bool
+	// OfFolder gives the socket, if root opens it, to whom the directory belongs: he could
+	// not replace one of root's that a dead program has left there.
+	OfFolder bool
 }
 
 // Listen opens a socket where nobody else can put one. One that a dead program
@@ -67,7 +70,7 @@ func Listen(path string, o Options) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", o.Name, err)
 	}
-	if err := widen(path, o.Mode.Perm()); err != nil {
+	if err := widen(path, o.Mode.Perm(), o.OfFolder && os.Geteuid() == 0); err != nil {
 		_ = ln.Close()
 		return nil, fmt.Errorf("setting who may connect to %s: %w", o.Name, err)
 	}
@@ -85,10 +88,11 @@ func (o Options) makeDir(dir string) error {
 	return os.Chmod(dir, o.MakeDir)
 }
 
-// widen gives the socket that was just opened at path its mode. Whoever owns the
-// folder may have put something else there meanwhile: so what is there is held
-// first, and must be a socket of our own, as one is when it is opened.
-func widen(path string, mode fs.FileMode) error {
+// widen gives the socket that was just opened at path its mode, and to whom its folder
+// belongs if it is to be his. Whoever owns the folder may have put something else there
+// meanwhile: so what is there is held first, and must be a socket of our own, as one is
+// when it is opened.
+func widen(path string, mode fs.FileMode, ofFolder bool) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -100,6 +104,15 @@ func widen(path string, mode fs.FileMode) error {
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || int(st.Uid) != os.Geteuid() || st.Mode&0o177 != 0 {
 		return fmt.Errorf("%s is not the socket that was just opened: somebody has put something else there", path)
+	}
+	if ofFolder {
+		var folder unix.Stat_t
+		if err := unix.Stat(filepath.Dir(path), &folder); err != nil {
+			return err
+		}
+		if err := unix.Fchownat(fd, "", int(folder.Uid), -1, unix.AT_EMPTY_PATH); err != nil {
+			return err
+		}
 	}
 	if fs.FileMode(st.Mode).Perm() == mode {
 		return nil

@@ -7,7 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
 )
 
 // Whoever owns the folder puts something else where our socket was just opened:
@@ -29,11 +32,11 @@ func TestOnlyTheSocketIsOpenedToOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"file", "link", "other", "folder", "open"} {
-		if err := widen(at(name), 0o666); err == nil || !strings.Contains(err.Error(), "somebody has put something else there") {
+		if err := widen(at(name), 0o666, false); err == nil || !strings.Contains(err.Error(), "somebody has put something else there") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := widen(at("missing"), 0o666); !errors.Is(err, fs.ErrNotExist) {
+	if err := widen(at("missing"), 0o666, false); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what is missing: %v", err)
 	}
 	modeOf := func(name string) fs.FileMode {
@@ -46,7 +49,34 @@ func TestOnlyTheSocketIsOpenedToOthers(t *testing.T) {
 	if modeOf("file") != 0o600 || modeOf("ours") != 0o600 || modeOf("open") != 0o660 || modeOf("folder") != 0o700 {
 		t.Error("the mode of something else was changed")
 	}
-	if err := widen(at("ours"), 0o666); err != nil || modeOf("ours") != 0o666 {
+	if err := widen(at("ours"), 0o666, false); err != nil || modeOf("ours") != 0o666 {
 		t.Errorf("our own has mode %o: %v", modeOf("ours"), err)
+	}
+}
+
+// What root opens in the folder of another user is that user's, where that is wanted, who
+// then opens one of his own in the place of one that was left behind.
+func TestASocketOfItsFolder(t *testing.T) {
+	usertest.NeedsRoot(t)
+	dir := t.TempDir()
+	if err := os.Chown(dir, usertest.Stranger, usertest.Stranger); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]uint32{"theirs": usertest.Stranger, "ours": 0} {
+		path := filepath.Join(dir, name)
+		s, err := Listen(path, Options{Name: "the socket", Mode: 0o666, OfFolder: name == "theirs"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Sys().(*syscall.Stat_t).Uid; got != want || info.Mode().Perm() != 0o666 || !s.Stands() {
+			t.Errorf("%s is of user %d with mode %o, want user %d; it stands: %t", name, got, info.Mode().Perm(), want, s.Stands())
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
