@@ -156,6 +156,7 @@ func (s *service) installed() {
 	run.delivered(account, 2)
 	now, _ := saxo.Current(account)
 	s.servesOneBot(account, now.AccessToken)
+	s.examined()
 	if out, err := s.as("alice", "tokenkeeper", "status", "--socket", "/var/lib/tokenkeeper/control.sock"); err == nil {
 		s.t.Errorf("somebody else sees:\n%s", out)
 	}

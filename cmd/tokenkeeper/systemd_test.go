@@ -73,6 +73,9 @@ sinks:
 		do   func(*service)
 	}{
 		{"a new configuration", (*service).changes},
+		{"a new secret, and a pause", (*service).rotates},
+		{"another name", (*service).renames},
+		{"stopped, and looked at", (*service).lookedAt},
 		{"a first installation", (*service).installed},
 		{"in place of a Schwab service", (*service).sendsSchwab},
 		{"in place of a Saxo service", (*service).keepsSaxo},
