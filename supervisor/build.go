@@ -93,15 +93,14 @@ func (s *Supervisor) build(ctx context.Context) error {
 func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
 	return alert.New(ctx, alert.Config{
 		Store:    s.dir.Store(),
-		Policy:   s.alertPolicy(),
+		Policy:   alertPolicy(s.roster.Now().Config.Alerts),
 		Snapshot: s.survey.Take, Wake: s.roster.WakeAlert, Some: s.audience().Some(),
 		Told:   func(ctx context.Context, a event.Alert) bool { return s.audience().Told(ctx, s.dir.Store(), a) },
 		Events: s.events, Log: s.log,
 	})
 }
 
-func (s *Supervisor) alertPolicy() alert.Policy {
-	c := s.roster.Now().Config.Alerts
+func alertPolicy(c config.Alerts) alert.Policy {
 	return alert.Policy{Repeat: c.Repeat, LoginDue: c.LoginDue}
 }
 

@@ -352,7 +352,7 @@ func (c change) endSinks() {
 func (c change) install(ctx context.Context) {
 	c.s.roster.Replace(c.of)
 	c.s.roster.Hold(c.s.ownership.Hold()) // it may have changed while some were made
-	c.s.alerts.Follow(c.s.alertPolicy(), c.s.audience().Some())
+	c.s.alerts.Follow(alertPolicy(c.s.roster.Now().Config.Alerts), c.s.audience().Some())
 	c.s.postRestorer()
 	for _, name := range c.sinks {
 		if w, there := c.of.Workers[name]; there {

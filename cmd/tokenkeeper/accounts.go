@@ -262,7 +262,7 @@ store have the token until they are replaced, which takes a week.`,
 				return err
 			}, func(cfg *config.Config) error {
 				if revoke {
-					return e.revokedByWhom(fmt.Errorf("%w; nothing was forgotten", control.ErrNotRunning))
+					return revokedByWhom(fmt.Errorf("%w; nothing was forgotten", control.ErrNotRunning))
 				}
 				err := leftover.Offline(ctx, cfg, func(a leftover.Accounts) (err error) {
 					got, err = a.Forget(ctx, args[0])

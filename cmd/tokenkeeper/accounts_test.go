@@ -96,7 +96,7 @@ func TestAccountsVerbs(t *testing.T) {
 			"At the broker nothing was done: its login lives until Sep 16 16:20 in 2d, unless somebody ends it at the broker's site\n", nil},
 		{"accounts forget schwab-gone --yes", 0, "what was stored of account schwab-gone is removed, with 1 attempt that nobody has settled, with 1 answer that nobody could read\n", nil},
 		{"accounts forget schwab-old", 2, "", []string{"version 41 of account schwab-old, of provider schwab: its login lives until", "To remove it, add --yes"}},
-		{"accounts forget schwab-old --revoke --yes", 0, "what was stored of account schwab-old is removed, with 1 attempt that nobody has settled, with 1 answer that nobody could read. At the broker its login was ended 14:20:00 just now\n", nil},
+		{"accounts forget schwab-old --revoke --yes", 0, "what was stored of account schwab-old is removed, with 1 attempt that nobody has settled, with 1 answer that nobody could read. At the broker its login was ended 14:19:59 just now\n", nil},
 		{"accounts forget schwab-old --revoke", 2, "", []string{"Its login is ended at the broker first, and only if that is done it is removed", "add --yes"}},
 		{"accounts forget schwab-main", 1, "", []string{"account schwab-main is in the configuration"}},
 		{"accounts forget schwab-main --yes", 1, "", []string{"account schwab-main is in the configuration"}},

@@ -118,7 +118,7 @@ func TestRenamedAccount(t *testing.T) {
 		t.Errorf("the unread answer is there: %v", err)
 	}
 	says(exitFailure, []string{`nothing is stored of an account "` + saxoAccount + `"`}, "accounts", "forget", saxoAccount, "--yes")
-	if log := r.Stderr(); !strings.Contains(log, "is asked for forget") || !strings.Contains(log, "was removed\" account="+saxoAccount+" version=4") {
+	if log := r.Stderr(); !strings.Contains(log, "is asked for forget") || !strings.Contains(log, "was removed\" event=forgotten provider=saxo account="+saxoAccount+" version=4") {
 		t.Error("the log does not say who asked for it, and what came of it")
 	}
 	r.Stop()

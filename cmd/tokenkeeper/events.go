@@ -131,14 +131,15 @@ func (v *eventsVerb) onlyPast(ctx context.Context) error {
 
 // showPast shows what the history has.
 func (v *eventsVerb) showPast(ctx context.Context) error {
-	past, err := v.past(ctx)
+	of := historian{v.env}
+	past, err := of.past(ctx)
 	if err == nil && v.account != "" {
-		err = v.isKnown(ctx, v.account, past)
+		err = of.isKnown(ctx, v.account, past)
 	}
 	if err != nil {
 		return err
 	}
-	if since := v.observed(ctx); !since.IsZero() {
+	if since := of.observed(ctx); !since.IsZero() {
 		v.warn("since %s one runs that only observes and keeps no history, so what it has seen is missing here; how things stand is in: tokenkeeper status",
 			moment.Text(since, v.now(), false))
 	}

@@ -51,17 +51,18 @@ func (e explainVerb) explain(ctx context.Context, account, text string) error {
 			return usageErrorf("--at %s is yet to come: what will be is in: tokenkeeper status %s", text, account)
 		}
 	}
-	past, err := e.past(ctx)
+	of := historian(e)
+	past, err := of.past(ctx)
 	if err != nil {
 		return err
 	}
-	if err := e.isKnown(ctx, account, past); err != nil {
+	if err := of.isKnown(ctx, account, past); err != nil {
 		return err
 	}
 	q.Cut = past.Cut
 	if c, err := e.client(); err == nil {
 		q.Answers = answers(c.Socket())
-		if since := e.observed(ctx); !since.IsZero() {
+		if since := of.observed(ctx); !since.IsZero() {
 			q.Answers, q.Observed = false, since
 		}
 		q.Silent = !q.Answers

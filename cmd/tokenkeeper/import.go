@@ -137,7 +137,7 @@ func parseLoginTime(text string) (at time.Time, err error) {
 
 // readTokenFile returns what is in a token file, and when it was written; zero:
 // nobody knows.
-func (e *env) readTokenFile(ctx context.Context, name string) (body []byte, written time.Time, err error) {
+func (e *streams) readTokenFile(ctx context.Context, name string) (body []byte, written time.Time, err error) {
 	in, what := e.stdin, "a stream"
 	if name != "-" {
 		// A pipe is read, as bash makes one of <(…), but none into which nobody writes is

@@ -179,7 +179,7 @@ func (f *fake) ForgetAccount(_ context.Context, account string, revoke bool, _ e
 				Account: account, Provider: a.Provider, Version: a.Version, HadLogin: a.HasLogin, Way: a.Way, RefreshExpiry: a.RefreshExpiry, Attempts: 1, Unread: 1,
 			}
 			if revoke {
-				got.HadLogin, got.Revoked = false, now
+				got.HadLogin, got.Revoked = false, now.Add(-time.Millisecond)
 			}
 			return got, nil
 		}

@@ -16,9 +16,12 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
 )
 
+// historian reads the history of what a verb goes by.
+type historian struct{ *env }
+
 // past reads the history of the supervisor that [configured.client] would ask, whether it
 // runs or not.
-func (e *configured) past(ctx context.Context) (history.Past, error) {
+func (e historian) past(ctx context.Context) (history.Past, error) {
 	dir, guessed, err := e.stateDir()
 	if err != nil {
 		return history.Past{}, err
@@ -45,7 +48,7 @@ func (e *configured) past(ctx context.Context) (history.Past, error) {
 }
 
 // answered is what the supervisor says of itself; nothing if none answers soon.
-func (e *configured) answered(ctx context.Context) (s control.Status) {
+func (e historian) answered(ctx context.Context) (s control.Status) {
 	c, err := e.client()
 	if err != nil {
 		return s
@@ -59,7 +62,7 @@ func (e *configured) answered(ctx context.Context) (s control.Status) {
 
 // observed is since when one answers that only observes, and so keeps no history; zero: none
 // does.
-func (e *configured) observed(ctx context.Context) time.Time {
+func (e historian) observed(ctx context.Context) time.Time {
 	if s := e.answered(ctx); s.Observing {
 		return s.StartedAt
 	}
@@ -68,7 +71,7 @@ func (e *configured) observed(ctx context.Context) time.Time {
 
 // isKnown refuses a name that no account has or had, as far as that can be told: by the
 // history, the configuration, and what the supervisor, or without one the store, has.
-func (e *env) isKnown(ctx context.Context, account string, past history.Past) error {
+func (e historian) isKnown(ctx context.Context, account string, past history.Past) error {
 	if past.Has(account) {
 		return nil
 	}
@@ -80,7 +83,7 @@ func (e *env) isKnown(ctx context.Context, account string, past history.Past) er
 		}
 	}
 	if !slices.Contains(names, account) {
-		if all, err := (accountsVerb{e}).accountList(ctx); err == nil {
+		if all, err := accountsVerb(e).accountList(ctx); err == nil {
 			told = true
 			for _, a := range all.Accounts {
 				names = append(names, a.Name)
@@ -110,7 +113,7 @@ func (e *configured) noteAside(stateDir string, at time.Time, done ...event.Even
 
 // stateDir is where its state is; guessed: only its socket was named, which is in there
 // unless the configuration says otherwise.
-func (e *configured) stateDir() (dir string, guessed bool, err error) {
+func (e historian) stateDir() (dir string, guessed bool, err error) {
 	if e.socket != "" && e.configFile == "" {
 		return filepath.Dir(e.socket), true, nil
 	}

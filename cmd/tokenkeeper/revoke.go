@@ -46,12 +46,12 @@ the application's access is taken away in the broker's own settings.`,
 				err = e.mayEnd(endText(plan))
 			}
 			if err != nil {
-				return e.revokedByWhom(err)
+				return revokedByWhom(err)
 			}
 			got, err := c.Revoke(cmd.Context(), args[0], plan.Ends)
 			switch {
 			case err != nil:
-				return e.revokedByWhom(err)
+				return revokedByWhom(err)
 			case e.json:
 				return e.printJSON(got)
 			}
@@ -100,7 +100,7 @@ func endText(plan control.RevokePlan) string {
 
 // revokedByWhom says how a login is revoked while no supervisor runs: its provider's
 // process alone can ask the broker.
-func (e *env) revokedByWhom(err error) error {
+func revokedByWhom(err error) error {
 	if errors.Is(err, control.ErrNotRunning) {
 		return fmt.Errorf("%w. A running supervisor asks the broker; without one nothing is revoked: start it (tokenkeeper run, or its service), and revoke then", err)
 	}
@@ -108,7 +108,7 @@ func (e *env) revokedByWhom(err error) error {
 }
 
 // mayEnd asks a person at a terminal whether a login may be ended.
-func (e *env) mayEnd(what string) error {
+func (e *streams) mayEnd(what string) error {
 	if !e.asks() {
 		return usageErrorf("%s. To end it, add --yes", what)
 	}

@@ -59,7 +59,7 @@ func (p persons) Revoke(ctx context.Context, name string, agreed sdk.RevokeScope
 	ran := false
 	err = sharer{a}.withShared(ctx, func() (err error) {
 		ran = true
-		got, err = a.revoke(ctx, p, agreed, by)
+		got, err = p.revoke(ctx, a, agreed, by)
 		return err
 	})
 	if err != nil && !ran {
@@ -78,13 +78,13 @@ func (p persons) Revocable(name string) (store.Record, sdk.RevokeScope, error) {
 	}
 	p.loop.lock.Lock()
 	defer p.loop.lock.Unlock()
-	return a.rec(), p.known.nature().revokes, a.irrevocable()
+	return a.rec(), p.known.nature().revokes, irrevocable(a)
 }
 
 // irrevocable is why the login of the account can't be revoked as it stands; nil: it may
 // be. One with an attempt under way is taken for what it is afterwards. The caller holds
 // k.mu.
-func (a *account) irrevocable() error {
+func irrevocable(a *account) error {
 	rec, n := a.rec(), a.keeper.nature()
 	_, unproven := a.state().Standing.(acct.Unproven)
 	_, open := a.state().Stage.(acct.Open)
@@ -116,14 +116,14 @@ func (a *account) irrevocable() error {
 
 // revoke takes what is newer in the account's shared file, which is locked, and revokes the
 // login of the newest token.
-func (a *leased) revoke(ctx context.Context, p persons, agreed sdk.RevokeScope, by event.Caller) (Revoked, error) {
+func (p persons) revoke(ctx context.Context, a *leased, agreed sdk.RevokeScope, by event.Caller) (Revoked, error) {
 	if _, err := (sharer{a}).adopt(ctx); err != nil { // it may hold a newer token, and ours be used up
 		return Revoked{}, a.say.notRevoked(err)
 	}
 	may := func() error {
 		a.keeper.mu.Lock()
 		defer a.keeper.mu.Unlock()
-		return a.irrevocable()
+		return irrevocable(a.account)
 	}
 	if err := may(); err != nil {
 		return Revoked{}, err

@@ -52,6 +52,8 @@ func Whole() record.Record {
 	r.Token.Uncertain = true
 	r.Health.Halves = 1
 	r.Health.KeyRefused = "aabbccddeeff0011"
+	r.Health.RevokeAsked = r.StoredAt.Add(time.Minute)
+	r.Health.Revoked = r.Health.RevokeAsked.Add(time.Second)
 	r.Way = record.WayRenew
 	r.GrantedTo = record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
 		Person: record.Person{Fingerprint: "2233445566778899", Name: "alice"}}
