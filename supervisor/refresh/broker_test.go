@@ -25,6 +25,7 @@ type broker struct {
 	clock       func() time.Time
 	refreshLife time.Duration
 	down        bool
+	until       time.Time     // before that it takes requests, does nothing and answers none
 	takes       time.Duration // until it answers
 	// grace and policyLife are what its provider says of it.
 	grace, policyLife time.Duration
@@ -269,6 +270,9 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 	}
 	if b.ails > 0 && b.clock().Before(b.ailing.Add(b.ails)) {
 		f.refuse = unavailable
+	}
+	if b.clock().Before(b.until) {
+		f.refuse = sdk.ErrAmbiguous
 	}
 	if f.refuse != nil {
 		b.mu.Unlock()

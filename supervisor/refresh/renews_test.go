@@ -31,6 +31,8 @@ type renewing struct {
 	sent    map[string]int
 	faults  []func(slot *spool.Slot) error // before the answer of the next requests, by turn
 	refused int
+	// until: before that it takes requests, does nothing and answers none.
+	until time.Time
 }
 
 func newRenewing(lifetime time.Duration) *renewing {
@@ -87,6 +89,9 @@ func (b *renewing) Renew(ctx context.Context, req sdk.RenewRequest) (sdk.Token, 
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if time.Now().Before(b.until) {
+		return sdk.Token{}, sdk.ErrAmbiguous
+	}
 	sent := req.Token.AccessToken.Reveal()
 	b.sent[sent]++
 	if sent != b.token || !time.Now().Before(b.dies) {

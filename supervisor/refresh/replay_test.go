@@ -31,6 +31,8 @@ var sentAgain = map[string]struct {
 	grace time.Duration
 	keeps bool          // the broker does not replace refresh tokens
 	life  time.Duration // of refresh tokens, as the provider says
+	// before the end of the access token it is refreshed, as configured.
+	before time.Duration
 	// after the first are the next requests, each up to a fifth later, and a
 	// second; most is how many there are in ten hours.
 	after []time.Duration
@@ -52,9 +54,19 @@ var sentAgain = map[string]struct {
 		after: []time.Duration{2 * s, 6 * s, 14 * s, 30 * s, 62 * s}, most: 620,
 	},
 	"sent, no answer": {
-		then:  "at its deadline (30 s), or 10 s before the access token ends if that is earlier; then after 30 s, doubling up to 5 min",
+		then:  "at its deadline (30 s); then after 30 s, doubling up to 5 min",
 		fault: fault{refuse: sdk.ErrAmbiguous},
 		after: []time.Duration{30 * s, 60 * s, 120 * s}, most: 125,
+	},
+	"the same, the access token ends before that deadline": {
+		then:  "10 s before it ends; then as sent, no answer",
+		fault: fault{refuse: sdk.ErrAmbiguous}, before: 20 * s,
+		after: []time.Duration{10 * s, 40 * s, 100 * s}, most: 125,
+	},
+	"the same, what was sent dies by itself before its next turn": {
+		then:  "once, 30 s before it dies; then as sent, no answer",
+		fault: fault{refuse: sdk.ErrAmbiguous}, life: 15*time.Minute + 530*s, // its turns are after 480 s and 780 s
+		after: []time.Duration{30 * s, 60 * s, 120 * s, 240 * s, 480 * s, 500 * s, 800 * s}, most: 125,
 	},
 	"2xx, no whole answer, no token in it, or a page": {
 		then:  "as sent, no answer",
@@ -123,6 +135,10 @@ func TestWhatIsSentAgain(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute, "one")
 				r.broker.grace, r.broker.policyLife, r.broker.keeps = tt.grace, tt.life, tt.keeps
+				if tt.before > 0 {
+					r.accounts[0].BeforeExpiry = tt.before
+					r.restart()
+				}
 				if tt.first != nil {
 					r.broker.next("one", *tt.first)
 				}

@@ -21,8 +21,9 @@ const (
 	replayMost  = 5 * time.Minute
 	// graceFirst is the pause after the second try within a reuse grace.
 	graceFirst = 2 * time.Second
-	// lastChance is how long before the death of a refresh token it is sent once
-	// more, although its answer lies unread: then nothing is left to lose by it.
+	// lastChance is how long before the death of what was sent it is sent once more,
+	// although its answer lies unread, or the next turn would come after that: then
+	// nothing is left to lose by it.
 	lastChance = 30 * time.Second
 )
 
@@ -47,8 +48,8 @@ func sendsOf(in store.Intent) sends {
 	return o
 }
 
-// replayAt is when the next is made, for a refresh token that dies by itself at
-// refreshEnd (zero: unknown), beside an access token that ends at expiry.
+// replayAt is when the next is made, of what dies by itself at refreshEnd (zero:
+// unknown), beside an access token that ends at expiry.
 func (o sends) replayAt(t Terms, refreshEnd, expiry, now time.Time) (at time.Time, why string) {
 	switch {
 	case o.refused && t.SameSecrets:
@@ -66,6 +67,15 @@ func (o sends) replayAt(t Terms, refreshEnd, expiry, now time.Time) (at time.Tim
 		}
 		return last, "shortly before it dies by itself, unless somebody has mended the answer that nobody could read"
 	}
+	at, why = o.inTurn(t, expiry)
+	if last := refreshEnd.Add(-lastChance); !o.refused && !refreshEnd.IsZero() && o.last.Before(last) && last.Before(at) {
+		return moment.Later(last, o.last.Add(graceFirst)), "because it is about to die by itself"
+	}
+	return at, why
+}
+
+// inTurn is when the next is made that is no last chance.
+func (o sends) inTurn(t Terms, expiry time.Time) (at time.Time, why string) {
 	if o.sends > 1 {
 		return o.last.Add(doubled(replayFirst, o.sends-2, replayMost)), "with growing pauses, at most 12 times an hour"
 	}
