@@ -67,8 +67,38 @@ func TestLastRefreshIsFollowedByNone(t *testing.T) {
 		r.broker.mu.Unlock()
 		time.Sleep(6 * time.Minute)
 		synctest.Wait()
-		if n := r.broker.count() - before; n > 2 {
-			t.Errorf("%d requests", n)
+		if n := r.broker.count() - before; n != 1 {
+			t.Errorf("%d requests, want the last one", n)
+		}
+		_ = g.end()
+	})
+}
+
+// However early an account is to be refreshed, its last token is good until its login
+// ends, and nobody takes that for a fault.
+func TestTheLastTokenOutlastsItsLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		r.broker.fixed, r.broker.policyLife = true, 4*time.Hour
+		r.accounts[0].BeforeExpiry = 2 * time.Hour
+		r.restart()
+		defer r.watch()()
+		g := r.start()
+		synctest.Wait()
+		if _, err := r.keeper.CompleteLogin(t.Context(), "one", r.beginLogin("one"), "code-one"); err != nil {
+			t.Fatal(err)
+		}
+		end := r.record("one").RefreshExpiry
+		for now := r.wall(); now.Before(end); now = r.wall() {
+			time.Sleep(min(30*time.Second, end.Sub(now)))
+			r.keeper.Look()
+			synctest.Wait()
+			if token := r.record("one").Token; !token.Valid(r.wall()) && r.wall().Before(end) {
+				t.Fatalf("%s before the end of the login there is no token", end.Sub(r.wall()))
+			}
+		}
+		if n := r.count(event.PlanMended); n > 0 {
+			t.Errorf("told %d times that the plan was wrong", n)
 		}
 		_ = g.end()
 	})

@@ -87,9 +87,22 @@ func (l Life) ended(last, now time.Time) bool {
 }
 
 // lastRefresh is the latest time for a refresh before the refresh token dies;
-// zero: nobody knows.
+// zero: nobody knows. After one that does not extend the life of the refresh token
+// there is none: so it is not earlier than what it brings can outlast.
 func (l Life) lastRefresh(p Policy) time.Time {
-	return moment.Add(l.RefreshEnd, -p.margin(l.RefreshLife))
+	margin := p.margin(l.RefreshLife)
+	if !l.Sliding && l.Lifetime > 0 && !l.endsWithLogin() {
+		margin = min(Allowed(p, l.Lifetime).margin(l.RefreshLife), l.Lifetime-l.Lifetime/4)
+	}
+	return moment.Add(l.RefreshEnd, -margin)
+}
+
+// endsWithLogin says whether the access token ends when the refresh token does, to the
+// second in which brokers count. Its Lifetime, cut there, says nothing of what the next
+// one would live: the margin that it allows would shrink with each refresh.
+func (l Life) endsWithLogin() bool {
+	apart := l.RefreshEnd.Sub(moment.Add(l.Issued, l.Lifetime))
+	return apart > -time.Second && apart < time.Second
 }
 
 // margin is the least time between the last refresh and the end of what it spends,

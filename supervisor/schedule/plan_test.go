@@ -23,11 +23,12 @@ func TestPlan(t *testing.T) {
 	}
 	foreign := schedule.Life{Issued: issued, Lifetime: 180 * s, Foreign: true, Usual: schedule.Farthest}
 	for _, tt := range []struct {
-		name string
-		life schedule.Life
-		now  time.Duration // after it was issued
-		want time.Duration // after it was issued
-		end  bool
+		name   string
+		before time.Duration // the expiry; 0: five minutes
+		life   schedule.Life
+		now    time.Duration // after it was issued
+		want   time.Duration // after it was issued
+		end    bool
 	}{
 		{name: "the refresh token dies first", want: 15 * s,
 			life: schedule.Life{Issued: issued, Lifetime: 200 * s, RefreshEnd: issued.Add(30 * s), RefreshLife: 30 * s, Sliding: true}},
@@ -41,6 +42,15 @@ func TestPlan(t *testing.T) {
 		{name: "Schwab: the last refresh, as late as possible", life: schwab(7*d - 15*m), want: 10 * m},
 		{name: "Schwab: none after it", life: schwab(7*d - 4*m), end: true},
 		{name: "Schwab: none after the end", life: schwab(7*d - 15*m), now: 16 * m, end: true},
+		{name: "Schwab, before_expiry 2h: no last refresh that a token can't outlast", before: 2 * h, life: schwab(7*d - h), want: 7*m + 30*s},
+		{name: "Schwab, before_expiry 2h: the last refresh", before: 2 * h, life: schwab(7*d - 25*m), want: 2*m + 30*s},
+		{name: "Schwab, before_expiry 2h: none after it", before: 2 * h, life: schwab(7*d - 22*m), end: true},
+		{name: "a token that lives shorter than any margin outlasts the last refresh, too", want: 4 * s,
+			life: schedule.Life{Issued: issued, Lifetime: 28 * s, RefreshEnd: issued.Add(25 * s), RefreshLife: d, Sure: true}},
+		{name: "none after a token that ends with its login", end: true,
+			life: schedule.Life{Issued: issued, Lifetime: 5*m - s/2, RefreshEnd: issued.Add(5 * m), RefreshLife: d, Sure: true}},
+		{name: "the last refresh before one that would end with its login", want: 5 * m,
+			life: schedule.Life{Issued: issued, Lifetime: 10 * m, RefreshEnd: issued.Add(10 * m), RefreshLife: d, Sure: true}},
 		{name: "none where the pause after the last answer outlasts it", end: true,
 			life: schedule.Life{Issued: issued, Lifetime: 30 * m, Asked: issued, RefreshEnd: issued.Add(8 * s), RefreshLife: 8 * s, Sure: true}},
 		{name: "where the end is a guess it goes on", want: 25 * m,
@@ -52,15 +62,19 @@ func TestPlan(t *testing.T) {
 		{name: "not again at once, of a life that nobody knows", life: schedule.Life{Issued: issued, Asked: issued}, want: s},
 		{name: "no longer than a pause, if the clock was set back", life: schedule.Life{Asked: issued.Add(h)}, want: s},
 	} {
-		got := schedule.PlanOf(five, tt.life, issued.Add(tt.now), 0)
+		policy := five
+		if tt.before > 0 {
+			policy.BeforeExpiry = tt.before
+		}
+		got := schedule.PlanOf(policy, tt.life, issued.Add(tt.now), 0)
 		if got.Ended != tt.end || !tt.end && got.Due.Sub(issued) != tt.want {
 			t.Errorf("%s: due after %s (ended %t), want %s (%t)", tt.name, got.Due.Sub(issued), got.Ended, tt.want, tt.end)
 		}
 	}
 }
 
-// Whatever the times are: a plan is sane, never in a hot loop, and before the
-// end of a refresh token that is still ahead.
+// Whatever the times are: a plan is sane, never in a hot loop, before the end of a
+// refresh token that is still ahead, and over no earlier than the token can outlast that.
 func TestAnyPlanIsSane(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		span := func(name string) time.Duration { return time.Duration(rapid.Int64().Draw(t, name)) }
@@ -75,11 +89,23 @@ func TestAnyPlanIsSane(t *testing.T) {
 			l.Asked = issued
 		}
 		p := schedule.Policy{BeforeExpiry: max(0, span("before")), Every: max(0, span("every"))}
+		if rapid.Bool().Draw(t, "a login that ends") {
+			hours := func(name string) time.Duration {
+				return time.Duration(rapid.Int64Range(int64(time.Second), int64(8*time.Hour)).Draw(t, name))
+			}
+			l.Issued, l.Asked, l.Sure, l.Foreign, l.Sliding = issued, issued, true, false, false
+			l.Lifetime, l.RefreshEnd, p.BeforeExpiry = hours("lives"), issued.Add(hours("ends")), hours("asked before")
+		}
 		got := schedule.PlanOf(p, l, issued, 0.5)
 		if got.Ended != got.Due.IsZero() || !got.Ended && !moment.Sane(got.Due) {
 			t.Fatalf("due %v, ended %t", got.Due, got.Ended)
 		}
 		if got.Ended {
+			const pause = 10 * time.Second
+			lasts := moment.Add(moment.Add(l.Issued, l.Lifetime), time.Second) // in which brokers count
+			if l.Lifetime > 0 && moment.Sane(l.Issued) && issued.Add(pause).Before(l.RefreshEnd) && lasts.Before(l.RefreshEnd) {
+				t.Fatalf("no refresh any more, and the token lasts until %v, the login until %v", lasts, l.RefreshEnd)
+			}
 			return
 		}
 		if l.Asked.Equal(issued) && got.Due.Before(issued.Add(time.Second)) {
