@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
 )
@@ -60,6 +61,11 @@ func tryShared(c config.SharedFile) (missing string, err error) {
 	}
 	if err == nil {
 		err = f.Replaceable()
+	}
+	if err == nil {
+		if _, unread := f.Read(); !sharedfile.Nothing(unread) {
+			err = unread
+		}
 	}
 	return "", err
 }

@@ -123,7 +123,9 @@ func (a answered) bringToShared(rec store.Record) {
 		a.share.Write(rec)
 		return
 	}
-	a.lookWhenIdle()
+	if !a.share.Supersede(rec) {
+		a.lookWhenIdle()
+	}
 }
 
 // Touch is called when an account's shared file may have changed, or what a
@@ -236,12 +238,13 @@ func (a *account) question() sharing.Question {
 // unseen decides what to do about a shared file that can't be read. It may hold
 // a newer token, and using ours a second time could end the grant for everybody:
 // so a token that is still valid is kept, and the refresh token until it is about to end.
-// After that our record is all that there is.
+// After that our record is all that there is, and what comes of it takes the file's place.
 func (a *round) unseen(err error) error {
 	now, ends := a.keeper.clock.Now().Wall, a.rec().RefreshExpiry
 	endsNow := now.Before(ends) && !now.Before(ends.Add(-lastMoment))
 	if !a.rec().Token.Valid(now) || endsNow {
 		a.Log().Warn("the shared file can't be read; our own record is used", "error", err)
+		a.share.GoPast()
 		return nil
 	}
 	a.keeper.mu.Lock()

@@ -1,40 +1,58 @@
 package refresh_test
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// blindFile is a shared file that can't be read for a while.
-type blindFile struct {
-	sharing.File
-	blind *atomic.Bool
+// blindDisk is a disk on which what is at path can't be read, as long as it is blind or
+// until that is replaced through it.
+type blindDisk struct {
+	files.OS
+	path  string
+	blind atomic.Bool
 }
 
-func (f blindFile) Read() (format.Document, error) {
-	if f.blind.Load() {
-		return format.Document{}, fmt.Errorf("read the shared file: %w", syscall.EIO)
+func (d *blindDisk) OpenFile(name string, flag int, perm fs.FileMode) (files.File, error) {
+	if d.blind.Load() && name == d.path && flag&(os.O_WRONLY|os.O_RDWR) == 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EIO}
 	}
-	return f.File.Read()
+	return d.OS.OpenFile(name, flag, perm)
+}
+
+func (d *blindDisk) Rename(from, to string) error {
+	err := d.OS.Rename(from, to)
+	if err == nil && to == d.path {
+		d.blind.Store(false)
+	}
+	return err
 }
 
 func newBlindRig(t *testing.T) (*sharedRig, *atomic.Bool) { return newBlindRigOf(newSharedRig(t)) }
 
 func newBlindRigOf(r *sharedRig) (*sharedRig, *atomic.Bool) {
-	blind := &atomic.Bool{}
-	r.accounts[0].Shared = blindFile{r.accounts[0].Shared, blind}
+	disk := &blindDisk{path: r.path}
+	f, err := sharedfile.New(sharedfile.Config{Path: r.path, Format: format.SaxoCache, Location: time.UTC, System: disk})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.accounts[0].Shared = f
 	r.restart()
-	return r, blind
+	return r, &disk.blind
 }
 
 // What can't be read may be a newer token: ours, which may be spent, is not
@@ -71,17 +89,69 @@ func TestNothingIsSentPastAFileThatCantBeRead(t *testing.T) {
 	})
 }
 
-// When the access token is over, our record is all that there is.
+// When the access token is over, our record is all that there is. What comes takes the
+// file's place, and what was there is kept, once.
 func TestAFileThatIsNeverReadCostsNoLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, blind := newBlindRig(t)
+		defer r.watch()()
+		r.botWrites(r.record("one").Token, true)
+		was, err := os.ReadFile(r.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := r.start()
+		blind.Store(true)
+		time.Sleep(19 * time.Minute)
+		synctest.Wait()
+		if n := r.broker.count(); n != 0 {
+			t.Errorf("%d requests while the access token is good", n)
+		}
+		time.Sleep(6 * time.Minute)
+		synctest.Wait()
+		r.wants(2, store.OriginRefresh)
+		if kept, err := os.ReadFile(r.path + ".damaged"); err != nil || string(kept) != string(was) || !r.inFile().RefreshToken.Equal(r.record("one").Token.RefreshToken) {
+			t.Errorf("kept: %q, %v; the file holds %s", kept, err, r.inFile().RefreshToken)
+		}
+		r.met()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		r.wants(6, store.OriginRefresh)
+		if n := r.count(event.SharedFileMended); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		_ = g.end()
+	})
+}
+
+// One that can't be kept is not replaced either: that is told, and the token is put there
+// once the file can be read.
+func TestAFileThatCantBeReadOrKeptStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, blind := newBlindRig(t)
+		r.botWrites(r.record("one").Token, true)
+		before := r.inFile().RefreshToken
+		for _, kept := range []string{".damaged.2", ".damaged.3"} {
+			if err := os.MkdirAll(r.path+kept+"/in the way", 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
 		g := r.start()
 		blind.Store(true)
 		time.Sleep(25 * time.Minute)
 		synctest.Wait()
-		if v := r.record("one").Version; v != 2 || !r.broker.holds("one", r.record("one").Token.RefreshToken) {
-			t.Errorf("version %d, want 2", v)
+		r.wants(2, store.OriginRefresh)
+		if !r.inFile().RefreshToken.Equal(before) {
+			t.Error("it was replaced, and what was in it is lost")
 		}
+		r.met(event.DiskTrouble)
+		blind.Store(false)
+		r.keeper.Look()
+		synctest.Wait()
+		if !r.inFile().RefreshToken.Equal(r.record("one").Token.RefreshToken) {
+			t.Error("the file does not hold the newest token")
+		}
+		r.met()
 		_ = g.end()
 	})
 }
@@ -96,8 +166,9 @@ func TestAFileThatCantBeReadOutlastsNoRefreshToken(t *testing.T) {
 		if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: token}, true); err != nil {
 			t.Fatal(err)
 		}
-		g := r.start()
+		r.botWrites(token, true)
 		blind.Store(true)
+		g := r.start()
 		time.Sleep(8*time.Minute + 30*time.Second)
 		synctest.Wait()
 		if n := r.broker.count(); n != 0 {
@@ -107,6 +178,27 @@ func TestAFileThatCantBeReadOutlastsNoRefreshToken(t *testing.T) {
 		synctest.Wait()
 		if v := r.record("one").Version; v != 3 || !r.broker.holds("one", r.record("one").Token.RefreshToken) {
 			t.Errorf("version %d, want 3", v)
+		}
+		_ = g.end()
+	})
+}
+
+// It is told long before a token is due, and no login is begun whose token would not get
+// there.
+func TestAFileThatCantBeReadIsToldAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, blind := newBlindRig(t)
+		defer r.watch()()
+		r.botWrites(r.record("one").Token, true)
+		blind.Store(true)
+		g := r.start()
+		synctest.Wait()
+		if n := r.count(event.DiskTrouble); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		r.met(event.DiskTrouble)
+		if _, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{}); !errors.Is(err, syscall.EIO) {
+			t.Errorf("a login: %v", err)
 		}
 		_ = g.end()
 	})
@@ -138,20 +230,22 @@ func TestARefusalIsMendedByAFileThatCanBeReadAgain(t *testing.T) {
 }
 
 // goesBlind is a shared file that can't be read any more once a request is made.
-type goesBlind struct{ blindFile }
+type goesBlind struct {
+	sharing.File
+	blind *atomic.Bool
+}
 
 func (f goesBlind) Prove() error {
 	defer f.blind.Store(true)
-	return f.blindFile.Prove()
+	return f.File.Prove()
 }
 
 // What can't be read when the answer comes is not written over: that is told, and the
 // token is put there once it can be read.
 func TestAnAnswerIsNotWrittenOverAFileThatCantBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newSharedRig(t)
-		blind := &atomic.Bool{}
-		r.accounts[0].Shared = goesBlind{blindFile{r.accounts[0].Shared, blind}}
+		r, blind := newBlindRig(t)
+		r.accounts[0].Shared = goesBlind{r.accounts[0].Shared, blind}
 		r.restart()
 		defer r.watch()()
 		r.botWrites(r.record("one").Token, true)

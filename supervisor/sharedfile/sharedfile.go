@@ -41,6 +41,9 @@ type Config struct {
 	// TrustFolder takes folders into which others may write, whoever owns the
 	// files there.
 	TrustFolder bool
+	// System has the two files and their folder; nil: the operating system, whose
+	// folders are examined anew for each use.
+	System files.System
 	// Patience is how long Lock waits; 0: 30 s.
 	Patience time.Duration
 	// Note is the file that keeps over a restart what the shared file was like
@@ -107,7 +110,7 @@ func New(cfg Config) (*File, error) {
 			}
 		}
 	}
-	d := &folders{token: cfg.Path, lock: cfg.Lock, rule: trust.Rule{OpenFolder: cfg.TrustFolder}}
+	d := &folders{token: cfg.Path, lock: cfg.Lock, sys: cfg.System, rule: trust.Rule{OpenFolder: cfg.TrustFolder}}
 	return &File{
 		lockFile: &lockFile{
 			folders: d, patience: cfg.Patience, deposit: cfg.Deposit, shelf: cfg.Shelf,
@@ -186,9 +189,9 @@ func Nothing(err error) bool {
 
 // Prove makes sure, while its caller holds the lock, that the next Write can't
 // fail for a reason that can be known before: what Write needs is made and kept
-// until then, or until the lock is given back. After an error, which says what
-// to do, nothing may be asked of the server whose answer would have to be
-// written.
+// until then, or until the lock is given back. That the file can't be read is
+// no such reason: see [File.Supersede]. After an error, which says what to do,
+// nothing may be asked of the server whose answer would have to be written.
 func (f *File) Prove() error {
 	f.spare.discard()
 	sys, done, err := f.folders.ofToken()
@@ -204,10 +207,7 @@ func (f *File) Prove() error {
 	// First, because what dead processes left behind may be what fills the
 	// folder.
 	atomicfile.SweepBeside(sys, f.cfg.Path)
-	room, want, err := f.room(sys)
-	if err != nil {
-		return err
-	}
+	room, want := f.room(sys)
 	p, err := atomicfile.Prepare(sys, f.cfg.Path, room, want)
 	if err != nil && want != atomicfile.AsTheyAre() {
 		p, err = atomicfile.Prepare(sys, f.cfg.Path, room, atomicfile.AsTheyAre())
@@ -220,18 +220,15 @@ func (f *File) Prove() error {
 	return nil
 }
 
-// Replaceable says whether the file can be replaced, as Prove does. It takes no
-// lock and leaves nothing behind.
+// Replaceable says whether the file can be replaced, as Prove does, whether it can be
+// read or not. It takes no lock and leaves nothing behind.
 func (f *File) Replaceable() error {
 	sys, done, err := f.folders.ofToken()
 	if err != nil {
 		return f.cantBeReplaced(err)
 	}
 	defer done()
-	room, _, err := f.room(sys)
-	if err != nil {
-		return err
-	}
+	room, _ := f.room(sys)
 	if err := atomicfile.Replaceable(sys, f.cfg.Path, room, atomicfile.AsTheyAre()); err != nil {
 		return f.cantBeReplaced(err)
 	}
@@ -246,8 +243,8 @@ func (f *File) Replaceable() error {
 // The new content gets a random name first, because other programs use fixed
 // ones.
 func (f *File) Write(d format.Document) error {
-	if d.RefreshToken.IsZero() {
-		return fmt.Errorf("shared file %s: account %s has no refresh token to write: the other programs would lose theirs", f.cfg.Path, d.Account)
+	if err := f.carries(d); err != nil {
+		return err
 	}
 	sys, done, err := f.folders.ofToken()
 	if err != nil {
@@ -271,6 +268,14 @@ func (f *File) Write(d format.Document) error {
 	}
 	f.last.remember(sys, b)
 	atomicfile.SweepBeside(sys, f.cfg.Path)
+	return nil
+}
+
+// carries refuses what would take the other programs' refresh token away.
+func (f *File) carries(d format.Document) error {
+	if d.RefreshToken.IsZero() {
+		return fmt.Errorf("shared file %s: account %s has no refresh token to write: the other programs would lose theirs", f.cfg.Path, d.Account)
+	}
 	return nil
 }
 
@@ -384,11 +389,11 @@ func (f *File) cantBeReplaced(err error) error {
 
 // room is what the file will take up, generously; want are the attributes that
 // it shall have.
-func (f *File) room(sys files.System) (n int, want atomicfile.Attributes, err error) {
+func (f *File) room(sys files.System) (n int, want atomicfile.Attributes) {
 	existing, _, err := f.content(sys)
-	if err != nil && !Nothing(err) {
-		return 0, want, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
-	}
 	base, want := f.last.base(existing)
-	return 2*len(base) + roomForToken, want, nil
+	if err != nil && !Nothing(err) {
+		base, want = f.unread(sys)
+	}
+	return 2*len(base) + roomForToken, want
 }

@@ -41,15 +41,29 @@ func KeepAside(sys files.System, path string, content []byte) (kept string, err 
 	if err != nil && !errors.Is(err, ErrNotDurable) {
 		return "", err
 	}
-	for n := keptAside; n > 1; n-- {
-		if err := sys.Rename(asideNumber(path, n-1), asideNumber(path, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", explain(path, err)
-		}
-	}
-	if err := sys.Rename(fresh, kept); err != nil {
-		return "", explain(path, err)
+	if err := aside(sys, path, fresh); err != nil {
+		return "", err
 	}
 	return kept, errors.Join(err, sys.SyncDir(filepath.Dir(path)))
+}
+
+// MoveAside is [KeepAside] for a file that can't be read: it is moved there as it is, which
+// [Replace] makes durable, and nothing is at path any more.
+func MoveAside(sys files.System, path string) (kept string, err error) {
+	if _, _, err := AsTheyAre().over(sys, path); err != nil { // a file, and of nobody who is not trusted
+		return "", err
+	}
+	return Aside(path), aside(sys, path, path)
+}
+
+// aside makes the file at from the newest one that is kept of that at path.
+func aside(sys files.System, path, from string) error {
+	for n := keptAside; n > 1; n-- {
+		if err := sys.Rename(asideNumber(path, n-1), asideNumber(path, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return explain(path, err)
+		}
+	}
+	return explain(path, sys.Rename(from, Aside(path)))
 }
 
 // asideNumber is where the n-th newest is.

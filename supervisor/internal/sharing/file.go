@@ -36,8 +36,8 @@ type File interface {
 	// that is returned beside it and stands whole in what is left; after any other,
 	// nobody knows what is.
 	Read() (format.Document, error)
-	// Prove makes sure that the next Write can be made, and keeps what it needs
-	// until then or until the lock is given back. The error says what to do.
+	// Prove makes sure that the next Write, or Supersede, can be made, and keeps what
+	// it needs until then or until the lock is given back. The error says what to do.
 	Prove() error
 	// Replaceable is Prove without the lock, and keeps nothing.
 	Replaceable() error
@@ -49,6 +49,9 @@ type File interface {
 	// Mend is Write for a file that is gone or damaged. What is left of it is
 	// kept at the path that is returned, if anything is.
 	Mend(d format.Document) (kept string, err error)
+	// Supersede is Write for a file that can't be read. It is kept as it is at the
+	// path that is returned.
+	Supersede(d format.Document) (kept string, err error)
 }
 
 // holdsNothing says whether err, of reading a shared file, means that it is

@@ -26,3 +26,4 @@ func (OnlyRead) Replaceable() error                         { return nil }
 func (OnlyRead) Write(format.Document) error                { return errOnlyRead }
 func (OnlyRead) KeepRest() (string, error)                  { return "", errOnlyRead }
 func (OnlyRead) Mend(format.Document) (string, error)       { return "", errOnlyRead }
+func (OnlyRead) Supersede(format.Document) (string, error)  { return "", errOnlyRead }

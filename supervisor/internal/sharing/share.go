@@ -36,6 +36,9 @@ type Share struct {
 	file    File
 	// locked: the lock is held. It is of who has the account's lease.
 	locked bool
+	// past: our record is used although the file can't be read, while the lock is held.
+	// It is of who has the account's lease, too.
+	past bool
 	// unproved counts how often in a row the file could not be replaced. It is of who
 	// has the account's lease, too.
 	unproved int
@@ -76,7 +79,7 @@ func (s *Share) Lock(ctx context.Context) (release func(), err error) {
 	s.mu.Unlock()
 	s.locked = true
 	return func() {
-		s.locked = false
+		s.locked, s.past = false, false
 		if err := giveBack(); err != nil {
 			s.Log().Warn("the shared file's lock was not given back cleanly", "error", err)
 		}
@@ -145,24 +148,39 @@ func (s *Share) Forgo() {
 // Held says who keeps Lock waiting; nil: nobody is known to. It takes a while.
 func (s *Share) Held() error { return s.file.Held() }
 
-// Replaceable says why the file can't be replaced; nil: it can.
+// Replaceable says why the file can't be read and replaced; nil: it can.
 func (s *Share) Replaceable() error {
 	if s == nil {
 		return nil
 	}
-	return s.file.Replaceable()
+	if err := s.file.Replaceable(); err != nil {
+		return err
+	}
+	return s.unreadable()
 }
 
-// Foresee tells of a file that can't be replaced, so long before the token would be
-// needed.
+// unreadable says why nobody knows what is in the file; nil: it can be read, or is not there.
+func (s *Share) unreadable() error {
+	if _, err := s.file.Read(); !holdsNothing(err) {
+		return err
+	}
+	return nil
+}
+
+// Foresee tells of a file that can't be replaced, or not be read, so long before the
+// token would be needed.
 func (s *Share) Foresee() {
-	if err := s.file.Replaceable(); err != nil {
-		s.Trouble(slog.LevelError, event.Event{
-			Type:    event.DiskTrouble,
-			Message: err.Error() + ". Until that is put right, this account is not refreshed",
-		})
+	err, then := s.file.Replaceable(), "this account is not refreshed"
+	if _, observes := s.file.(OnlyRead); err == nil && !observes { // of which the status says what it would do
+		err, then = s.unreadable(), "this account is refreshed only when its access token has expired, or its refresh token is about to end"
+	}
+	if err != nil {
+		s.Trouble(slog.LevelError, event.Event{Type: event.DiskTrouble, Message: err.Error() + ". Until that is put right, " + then})
 	}
 }
+
+// GoPast notes that our record is used although the file can't be read: see [Share.Supersede].
+func (s *Share) GoPast() { s.past = s.IsLocked() }
 
 // Prove makes sure, before an attempt is announced, that the file can be replaced: a
 // token that is spent while its successor can't be written leaves the other programs

@@ -60,6 +60,9 @@ func (m *memory) Write(d format.Document) error {
 	return m.unput
 }
 func (m *memory) Mend(d format.Document) (string, error) { return "", m.Write(d) }
+func (m *memory) Supersede(d format.Document) (string, error) {
+	return "/bots/t.json.damaged", m.Write(d)
+}
 
 // held is the error of a lock that another program has had for that long.
 type held time.Duration

@@ -63,6 +63,8 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 	case errors.Is(err, format.ErrUnreadable) && !nothingWhole(d): // it is cut off, and judged as if it were whole
 	case errors.Is(err, format.ErrUnreadable): // perhaps for a moment: a look reads it again, and keeps what is left
 		return false
+	case err != nil && s.past:
+		return false // but superseded
 	case err != nil: // it is put there at a look that can read it
 		diskTrouble(s.Voice, o.Record, "the newest token was not written to the shared file, which can't be read and may hold a newer one: %v. "+
 			"It is written once the file can be read, or is gone", err)
@@ -77,6 +79,33 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 	default:
 		return decided || v.Known() && !v.Newer()
 	}
+}
+
+// Supersede puts the newest token in the place of a file past which our record was used,
+// and that still can't be read. The broker has taken our refresh token, so whatever is
+// there is not newer, unless it is of another login: it is kept. If it was not put there,
+// the file is for a look.
+func (s *Share) Supersede(rec store.Record) bool {
+	if !s.past || !canMend(rec) || s.unreadable() == nil {
+		return false
+	}
+	kept, err := s.file.Supersede(s.account.document(rec))
+	crashpoint.Here("shared: mended")
+	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
+		diskTrouble(s.Voice, rec, "the shared file can't be read, and the newest token could not be put in its place, so that its other readers have a dead one: %v. "+
+			"It is tried again", err)
+		return false
+	}
+	s.mu.Lock()
+	s.asked, s.zone = Question{}, ""
+	s.mu.Unlock()
+	s.written(rec, err)
+	s.Publish(slog.LevelWarn, event.Event{
+		Type: event.SharedFileMended, Version: rec.Version,
+		Message: "the shared file could not be read; the newest token was put in its place. What was there is kept in " + kept +
+			": if it holds a token of another login, import that; otherwise it may be removed",
+	})
+	return true
 }
 
 // canMend says whether there is anything to put into a shared file that holds
