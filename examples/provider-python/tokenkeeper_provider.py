@@ -65,9 +65,17 @@ class Answer:
     """What the token endpoint sent, as it stands in the spool. incomplete says why the
     body is not whole; "": it is."""
 
-    def __init__(self, status, received, date, retry_after, body, incomplete=""):
+    def __init__(self, status, received, date, retry_after, body, incomplete="", content_type=""):
         self.status, self.received, self.date = status, received, date
         self.retry_after, self.body, self.incomplete = retry_after, body, incomplete
+        self.content_type = content_type
+
+    def succeeds(self):
+        return 200 <= self.status < 300
+
+    def is_page(self):
+        """Whether it calls itself HTML."""
+        return self.content_type.partition(";")[0].strip().lower() == "text/html"
 
     def skew(self):
         """By how many seconds the server's clock is ahead of ours; 0: it does not say."""
@@ -144,8 +152,12 @@ class Provider:
         the spool too, and must come to the same each time. This one reads those of
         RFC 6749."""
         fields = answer.fields()
-        if 200 <= answer.status < 300:
-            return self.token(account, answer, fields)
+        if answer.succeeds():
+            try:
+                return self.token(account, answer, fields)
+            except Failure:
+                if not self.error(answer, fields):
+                    raise
         raise self.refusal(account, answer, fields)
 
     def token(self, account, answer, fields):
@@ -168,13 +180,22 @@ class Provider:
     # Error codes of RFC 6749, section 5.2, and what they say; of any other nothing
     # follows for the refresh token.
     kinds = {"invalid_grant": "invalid_grant", "invalid_client": "invalid_client", "unauthorized_client": "invalid_client"}
+    # The statuses that errors have. Some servers send them under those of a success.
+    error_statuses = (400, 401)
+
+    def error(self, answer, fields):
+        """The code of the error that an answer without a token is; "": it is none."""
+        code = fields.get("error")
+        if not isinstance(code, str) or answer.is_page() or not (answer.succeeds() or answer.status in self.error_statuses):
+            return ""
+        return code if code in self.kinds or re.fullmatch(r"[a-z_]{1,48}", code) else ""
 
     def refusal(self, account, answer, fields):
-        """Anything else than a success. Only a parsed OAuth error, which no page and
+        """Anything else than a token. Only a parsed OAuth error, which no page and
         no proxy sends, says that a refresh token is dead."""
-        code = fields.get("error")
-        kind = self.kinds.get(code if isinstance(code, str) else None)
-        if kind is None or answer.status >= 500:
+        code = self.error(answer, fields)
+        kind = self.kinds.get(code)
+        if kind is None:
             code, kind = "", "rate_limited" if answer.status == 429 or answer.retry_after else "transient"
         text = "account %s: the broker answers with status %d%s" % (account.name, answer.status, code and ", " + code)
         return Failure(kind, text, answer.retry_after if kind == "rate_limited" else 0, answer.status, code)
@@ -554,7 +575,7 @@ def _decode(spooled):
         meta = json.loads(spooled[5:end])
         retry = meta.get("retry_after", "")
         return Answer(meta["status"], _moment(meta["received"]), meta.get("date", ""),
-                      int(retry) if retry.isdigit() else 0, spooled[end:], meta.get("incomplete", ""))
+                      int(retry) if retry.isdigit() else 0, spooled[end:], meta.get("incomplete", ""), meta.get("content_type", ""))
     except (ValueError, KeyError, struct.error):
         raise Failure("ambiguous", "an answer is in the spool, but not in a layout that this provider reads", unread=True)
 
