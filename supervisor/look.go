@@ -78,9 +78,9 @@ func (w *watched) Look() (progress bool) {
 }
 
 // LookAtDisk implements [watchdog.Watched]: the state directory is looked at, and
-// backed up once a day.
+// backed up once a day, while the watchdog goes on.
 func (w *watched) LookAtDisk(ctx context.Context) {
-	w.s.dir.Look(func() {
+	w.s.dir.Look(ctx, func() {
 		w.s.door.Look(w.s.log)
 		if w.s.metrics != nil {
 			w.s.metrics.Look()
@@ -96,7 +96,6 @@ func (w *watched) LookAtDisk(ctx context.Context) {
 			looked()
 		}
 	})
-	w.s.dir.BackUp(ctx)
 }
 
 // Standing implements [watchdog.Watched]: the accounts, and how many alerts there are.

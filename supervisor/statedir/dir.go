@@ -129,9 +129,10 @@ func (d *Dir) trouble(t store.Trouble) {
 }
 
 // Look sees whether the store still is where it was put, and makes it again there;
-// then it calls also. That may take as long as the disk does, so Look does not wait
-// for it, and does nothing while an earlier look goes on.
-func (d *Dir) Look(also func()) {
+// then it calls also, and makes the daily backup if it is due and ctx has not ended. That
+// may take as long as the disk does, so Look does not wait for it, and does nothing while
+// an earlier look goes on.
+func (d *Dir) Look(ctx context.Context, also func()) {
 	if !d.looking.TryLock() {
 		return
 	}
@@ -140,6 +141,7 @@ func (d *Dir) Look(also func()) {
 		d.presence.look()
 		d.store.Look()
 		also()
+		d.backUp(ctx)
 	}()
 }
 
@@ -178,9 +180,9 @@ func (d *Dir) Doubted() map[string]bool {
 	return accounts
 }
 
-// BackUp makes the daily backup when it is due.
-func (d *Dir) BackUp(ctx context.Context) {
-	if !d.store.BackupDue(d.cfg.Wall()) {
+// backUp makes the daily backup when it is due.
+func (d *Dir) backUp(ctx context.Context) {
+	if ctx.Err() != nil || !d.store.BackupDue(d.cfg.Wall()) {
 		return
 	}
 	if d.store.Backup(ctx) != nil {

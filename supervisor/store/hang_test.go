@@ -109,9 +109,8 @@ func TestADeadDiskIsOneLine(t *testing.T) {
 		pass := func(minutes int) (refused int) {
 			for second := range minutes * 60 {
 				if second%30 == 0 {
-					d.Look(func() {})
+					d.Look(t.Context(), func() {})
 					synctest.Wait()
-					d.BackUp(t.Context())
 					bus.Nudge()
 				}
 				time.Sleep(time.Second)

@@ -31,8 +31,8 @@ type Watched interface {
 	// says whether all loops make progress: only then the service manager is told
 	// that the supervisor lives. It must not wait for a disk.
 	Look() (progress bool)
-	// LookAtDisk follows each Look, after the service manager was told, and does
-	// what may take as long as a disk does.
+	// LookAtDisk follows each Look, after the service manager was told, and has others
+	// do what may take as long as a disk does. It waits for none either.
 	LookAtDisk(ctx context.Context)
 	// Standing says in one line how everything is.
 	Standing() string
