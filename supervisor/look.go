@@ -115,8 +115,12 @@ func (w *watched) Awaited() string { return w.s.survey.Awaited() }
 
 // LongestStop implements [watchdog.Watched]: it is the longest refresh, and some time
 // for what follows from it.
-func (w *watched) LongestStop() time.Duration {
-	return longestRefresh(maps.Values(w.s.roster.Now().Config.Accounts)) + stopSlack
+func (w *watched) LongestStop() time.Duration { return LongestStop(w.s.roster.Now().Config) }
+
+// LongestStop is how long a stop may take with a configuration, so that what was sent is
+// heard out. It is as long after a crash, when a service manager goes by its own time.
+func LongestStop(cfg *config.Config) time.Duration {
+	return longestRefresh(maps.Values(cfg.Accounts)) + stopSlack
 }
 
 // longestRefresh is how long a refresh of these accounts may take.

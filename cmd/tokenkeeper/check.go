@@ -173,6 +173,7 @@ func (e *env) check(ctx context.Context, path string, look func(context.Context,
 	r.addAccounts(cfg)
 	r.addCapacity(cfg)
 	r.addLimits(cfg)
+	warnOfStop(&r, cfg, e.getenv(envStops))
 	r.addZones(ctx, cfg, e.now())
 	r.addOpenLocks(cfg)
 	r.addSinks(cfg)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/doctor"
@@ -123,7 +124,7 @@ func (v visit) setUp(ctx context.Context) (doctor.Setup, error) {
 	}
 	if r.cfg != nil {
 		s.StateDir, s.FallbackDir = r.cfg.StateDir, r.cfg.FallbackDir
-		s.Brokers, s.Locks = brokersOf(r), locksOf(r.cfg)
+		s.Brokers, s.Locks, s.Stop = brokersOf(r), locksOf(r.cfg), supervisor.LongestStop(r.cfg)
 	}
 	switch d := r.StateDir; {
 	case d == nil:

@@ -31,7 +31,7 @@ func TestDoctorExaminesWhatIsConfigured(t *testing.T) {
 	w := newWorld(t, `accounts:
   one: {provider: schwab, client_id: id, client_secret: "${env:TK_TEST_SECRET}", redirect_url: "https://127.0.0.1:8182", shared_file: {path: out/one.json, format: json}}
   two: {provider: schwab, client_id: id, client_secret: "${env:TK_TEST_SECRET}", redirect_url: "https://127.0.0.1:8182"}
-  three: {provider: saxo, client_id: id, client_secret: "${env:TK_TEST_SECRET}"}
+  three: {provider: saxo, client_id: id, client_secret: "${env:TK_TEST_SECRET}", refresh: {timeout: 60s}}
 sinks:
   all: {type: unixsocket, path: all.sock}
 `)
@@ -42,7 +42,7 @@ sinks:
 	if want := (doctor.Lock{Account: "one", Path: w.dir + "/out/one.json.lock"}); len(s.Locks) != 1 || s.Locks[0] != want {
 		t.Errorf("locks: %+v, want %+v", s.Locks, want)
 	}
-	if s.Status != nil || s.StateDir != w.state || s.Config != w.config || s.Unchecked != "" {
+	if s.Status != nil || s.StateDir != w.state || s.Config != w.config || s.Unchecked != "" || s.Stop != 75*time.Second {
 		t.Errorf("got %+v", s)
 	}
 	found := false

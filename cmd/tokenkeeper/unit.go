@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,10 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/doctor"
 )
 
 // This file runs a verb as systemd would run the service: as its user, with its
@@ -166,6 +171,9 @@ func (e *env) asService(cmd *cobra.Command, name string, stdin io.Reader, args .
 			run = append(run, "--setenv="+terminal+"="+value)
 		}
 	}
+	if stop := stopsWithin(ctx, name); stop != "" {
+		run = append(run, "--setenv="+envStops+"="+name+" "+stop)
+	}
 	for _, setting := range u.settings {
 		run = append(run, "--property="+setting)
 	}
@@ -182,6 +190,39 @@ func (e *env) asService(cmd *cobra.Command, name string, stdin io.Reader, args .
 		return fmt.Errorf("systemd-run, which does as a service would, can't be run: %w", err)
 	}
 	return nil
+}
+
+// envStops tells who does as a service its name, and how long systemd waits for its end.
+const envStops = "UNIT_STOPS_WITHIN"
+
+// stopsWithin is how long systemd waits for the end of a service, as it shows that; "": it
+// does not tell. That is no reason not to do as the service.
+func stopsWithin(ctx context.Context, name string) string {
+	text, err := exec.CommandContext(ctx, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "--", name).Output()
+	if _, known := doctor.Span(string(text)); err != nil || !known {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// warnOfStop warns of a service, as which this is checked, that has less time to end than
+// an answer may take.
+func warnOfStop(r *report, cfg *config.Config, service string) {
+	name, span, _ := strings.Cut(service, " ")
+	has, known := doctor.Span(span)
+	needs := supervisor.LongestStop(cfg)
+	if !known || needs <= has || len(cfg.Accounts) == 0 {
+		return
+	}
+	byTimeout := func(a, b string) int {
+		return cmp.Or(cmp.Compare(cfg.Accounts[b].Refresh.Timeout, cfg.Accounts[a].Refresh.Timeout), cmp.Compare(a, b))
+	}
+	longest := slices.SortedFunc(maps.Keys(cfg.Accounts), byTimeout)[0]
+	message, remedy := doctor.StopTooShort(name, has, needs)
+	r.Warnings = append(r.Warnings, finding{
+		File: r.Config, Line: r.where().of("accounts", longest, "refresh", "timeout"), Key: "accounts." + longest + ".refresh.timeout",
+		Message: message, Hint: remedy,
+	})
 }
 
 // findUnit asks systemd for a service.

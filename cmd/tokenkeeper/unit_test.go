@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
 // Of a unit everything is taken that decides what the service sees, and nothing that
@@ -127,6 +130,10 @@ func TestVerbsOfAUnit(t *testing.T) {
 			t.Errorf("%s: %+v, want at its end\n%s", args, got, want)
 		}
 	}
+	write(t, "main.pid", "1min 15s\n") // the answer to whatever it is asked
+	if got := command(t, "", "check", "--unit", "tokenkeeper"); !strings.Contains(got.stdout, "--setenv=UNIT_STOPS_WITHIN=tokenkeeper 1min 15s\n") {
+		t.Errorf("it does not hear how long systemd waits: %+v", got)
+	}
 	write(t, "main.pid", strconv.Itoa(os.Getpid()))
 	if got := command(t, "", "check", "--unit", "tokenkeeper"); got.code != exitFailure || got.stdout != "" || !strings.Contains(got.stderr, "stop it first") {
 		t.Errorf("one that runs as another user than its unit names: %+v", got)
@@ -134,6 +141,48 @@ func TestVerbsOfAUnit(t *testing.T) {
 	write(t, filepath.Join(dir, "systemctl"), "#!/bin/sh\necho 'No files found for nobody.service.' >&2; exit 1\n")
 	if got := command(t, "", "check", "--unit", "nobody"); got.code != exitFailure || !strings.Contains(got.stderr, "does not know the service nobody: No files found") {
 		t.Errorf("an unknown one: %+v", got)
+	}
+}
+
+// A service that systemd gives less time to end than an answer may take is warned of, with
+// the line to write; one with enough, or of which nobody tells, is not.
+func TestCheckComparesTheTimesOfAStop(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tk.yaml")
+	write(t, path, "accounts:\n  one: {}\n  two:\n    refresh:\n      timeout: 90s\n")
+	cfg := &config.Config{Accounts: map[string]config.Account{
+		"one": {Name: "one", Refresh: config.Refresh{Timeout: 30 * time.Second}},
+		"two": {Name: "two", Refresh: config.Refresh{Timeout: 90 * time.Second}},
+	}}
+	for told, warned := range map[string]bool{
+		"tokenkeeper.service 45s": true, "tokenkeeper.service 1min 44s": true, "tokenkeeper.service 1min 45s": false,
+		"tokenkeeper.service infinity": false, "": false,
+	} {
+		r := report{Config: path}
+		if warnOfStop(&r, cfg, told); len(r.Warnings) > 0 != warned {
+			t.Errorf("%q: %v, want a warning: %t", told, r.Warnings, warned)
+		}
+		if !warned {
+			continue
+		}
+		w := r.Warnings[0]
+		if w.Line != 5 || w.Key != "accounts.two.refresh.timeout" || w.Hint != "write TimeoutStopSec=105 below [Service] by: systemctl edit tokenkeeper" || !strings.Contains(w.Message, "would be cut off") {
+			t.Errorf("%q: %+v", told, w)
+		}
+	}
+	w := newWorld(t, strings.Replace(twoAccounts, "refresh: {", "refresh: {timeout: 90s, ", 1))
+	t.Setenv("TK_TEST_ID", "app-key")
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	e := testEnv("", new(bytes.Buffer), new(bytes.Buffer))
+	e.getenv = func(name string) string { return map[string]string{envStops: "tokenkeeper.service 45s"}[name] }
+	r, err := e.check(t.Context(), w.config, checkStateDir, false)
+	if err != nil || !slices.ContainsFunc(r.Warnings, func(f finding) bool {
+		return f.Key == "accounts.saxo-live.refresh.timeout" && strings.Contains(f.Hint, "TimeoutStopSec=105")
+	}) {
+		t.Errorf("check warns of %+v, %v", r.Warnings, err)
+	}
+	none := report{Config: path}
+	if warnOfStop(&none, &config.Config{}, "tokenkeeper.service 5s"); len(none.Warnings) > 0 {
+		t.Errorf("without an account: %v", none.Warnings)
 	}
 }
 

@@ -65,8 +65,10 @@ type Setup struct {
 	// tell whether one is; both "": none runs.
 	Status         *control.Status
 	Silent, Unseen string
-	Brokers        []Broker
-	Locks          []Lock
+	// Stop is how long a stop may take, so that every answer is heard out; 0: nobody knows.
+	Stop    time.Duration
+	Brokers []Broker
+	Locks   []Lock
 	// Version is that of the program that asks.
 	Version string
 	// OldProgram says that the supervisor goes on with a program in whose place there is

@@ -152,6 +152,19 @@ func TestDiagnose(t *testing.T) {
 		}, 1,
 			[]string{"warning service: tokenkeeper.service is disabled: it does not start with the machine; systemctl enable tokenkeeper",
 				"warning service: tokenkeeper.service has KillMode=mixed: ", "warning service: tokenkeeper.service has changed since systemd read it; systemctl daemon-reload"}, nil},
+		"a service that has less time to stop than an answer takes": {func(w *World, s *Setup) {
+			unit(w, "TimeoutStopUSec", "45s")
+			s.Stop = 75 * time.Second
+		}, 1, []string{"warning service: tokenkeeper.service has TimeoutStopSec=45, and an answer may take longer by the configuration (refresh.timeout): " +
+			"one on its way when the service crashes would be cut off, and its login lost; write TimeoutStopSec=75 below [Service] by: systemctl edit tokenkeeper"}, nil},
+		"a service that has just as long": {func(w *World, s *Setup) {
+			unit(w, "TimeoutStopUSec", "1min 15s")
+			s.Stop = 75 * time.Second
+		}, 0, nil, nil},
+		"a service whose stop has no end": {func(w *World, s *Setup) {
+			unit(w, "TimeoutStopUSec", "infinity")
+			s.Stop = 75 * time.Second
+		}, 0, nil, nil},
 		"a service that has failed": {func(w *World, s *Setup) {
 			s.Status = nil
 			unit(w, "MainPID", "0", "ActiveState", "failed", "Result", "exit-code", "ExecMainStatus", "78")
@@ -238,4 +251,16 @@ func TestHere(t *testing.T) {
 	}
 	_, err := w.Synchronized() // either is right, if it is allowed to ask
 	t.Log(err)
+}
+
+// TestSpan: times as "systemctl show" prints them.
+func TestSpan(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"45s": 45 * time.Second, "1min 30s": 90 * time.Second, "500ms": 500 * time.Millisecond, "1h 2min 3s 4ms 5us": time.Hour + 2*time.Minute + 3*time.Second + 4*time.Millisecond + 5*time.Microsecond,
+		"1w 2d": 9 * 24 * time.Hour, "0": -1, "": -1, "infinity": -1, "4711": -1, "s": -1, "1.5x": -1,
+	} {
+		if got, known := Span(text); known != (want >= 0) || known && got != want {
+			t.Errorf("%q: %s, %t", text, got, known)
+		}
+	}
 }

@@ -98,6 +98,10 @@ func (w World) service(ctx context.Context, s Setup) (found []Finding, err error
 	if mode := all["KillMode"]; mode != "" && mode != "control-group" {
 		add(Warning, "write KillMode=control-group by: systemctl edit tokenkeeper", "has KillMode=%s: a stop can cut off an answer and lose a login, or leave providers behind", mode)
 	}
+	if has, known := Span(all["TimeoutStopUSec"]); known && s.Stop > has {
+		message, remedy := StopTooShort(usualService, has, s.Stop)
+		found = append(found, Finding{Severity: Warning, Message: message, Remedy: remedy})
+	}
 	if all["NeedDaemonReload"] == "yes" {
 		add(Warning, "systemctl daemon-reload, then restart it", "has changed since systemd read it")
 	}

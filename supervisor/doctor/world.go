@@ -79,7 +79,7 @@ func room(path string) (Room, error) {
 }
 
 // properties that are asked for (systemctl(1), "show").
-const properties = "LoadState,UnitFileState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,KillMode,MainPID,NeedDaemonReload,ExecStart"
+const properties = "LoadState,UnitFileState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,KillMode,TimeoutStopUSec,MainPID,NeedDaemonReload,ExecStart"
 
 func service(ctx context.Context, name string) (map[string]string, error) {
 	if info, err := os.Stat("/run/systemd/system"); err != nil || !info.IsDir() { // sd_booted(3)
