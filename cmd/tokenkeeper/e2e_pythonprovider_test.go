@@ -93,12 +93,12 @@ def folder(_):
 
 def names(_):
     with tempfile.TemporaryDirectory() as folder:
-        def name():
-            spool = tokenkeeper_spool.Spool(folder, 1)
+        def name(slots=1):
+            spool = tokenkeeper_spool.Spool(folder, slots)
             os.close(spool._own)
             return spool.id
-        def slot():
-            return folder + "/" + [n for n in os.listdir(folder) if n.startswith("slot-")][0]
+        def slot(number=0):
+            return folder + "/" + sorted(n for n in os.listdir(folder) if n.startswith("slot-"))[number]
         first = name()
         print(name() == first)
         os.unlink(slot())
@@ -108,6 +108,40 @@ def names(_):
             f.write(b"TKH1")
         third = name()
         print(third == second, name() == third)
+        print(name(3) == third)
+        os.unlink(slot(1))
+        fourth = name(3)
+        print(fourth == third, name(3) == fourth)
+        os.unlink(slot(2))
+        fifth = name(3)
+        print(fifth == fourth, name(3) == fifth)
+        os.unlink(folder + "/index")  # as in one of before
+        print(name(3) == fifth)
+        os.unlink(slot(2))
+        print(name(3) == fifth)
+
+def own(_):  # what the spool removes itself is missed by nobody
+    with tempfile.TemporaryDirectory() as folder:
+        def opened():
+            return tokenkeeper_spool.Spool(folder, 2)
+        def ended(spool):
+            os.close(spool._own)
+            return spool.id
+        spool = opened()
+        def attempt(name):
+            return spool.begin(spool.id, {"attempt": name, "account": name, "kind": "refresh", "version": 1})[0]
+        unread, moved, failed = attempt("unread"), attempt("moved"), attempt("failed")
+        spool.record(unread, b"an answer")
+        print(os.path.basename(spool.settle("unread", True)))
+        def write(*_):
+            raise OSError(5, "the disk fails")
+        moved.write = write
+        spool.record(moved, b"another one")
+        spool.settle("moved", False)
+        failed.clear = write
+        spool.settle("failed", False)
+        first = ended(spool)
+        print(ended(opened()) == first)
 
 def holds(texts):
     import json
@@ -207,7 +241,8 @@ func TestPythonProviderByParts(t *testing.T) {
 		{"in the clear", "send", "http://192.0.2.1/token", "not_sent account main: nothing was sent: the address of the token endpoint must begin with https:// " +
 			"(http:// is allowed to this machine alone); correct the configuration\n", 0},
 		{"no slot", "folder", "", "[]\n", 0},
-		{"another spool once slots are gone or damaged", "names", "", "True\nFalse True\nFalse True\n", 0},
+		{"another spool once slots are gone or damaged", "names", "", "True\nFalse True\nFalse True\nTrue\nFalse True\nFalse True\nTrue\nFalse\n", 0},
+		{"the same spool after it has removed slots itself", "own", "", "unread-unread\nTrue\n", 0},
 	}
 	for _, tt := range tests {
 		before := requests.Load()

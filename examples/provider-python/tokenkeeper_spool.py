@@ -8,7 +8,9 @@ spool" shows what was put aside here, and a provider in Go could take over:
     frame = magic (4 bytes) | length (4, big endian) | CRC-32C (4) | payload
 
 A slot's room on the disk is taken before anything is sent. To free a slot is to
-fill it with zeros.
+fill it with zeros. The file "index" has the spool's name and then each slot's file, on
+a line of its own: one that is named there and is gone was removed by somebody, and may
+have told of an attempt.
 """
 
 import datetime
@@ -52,8 +54,10 @@ class Spool:
         self._lock = threading.Lock()
         self._used, self._free, self._next = {}, [], 0
         names = sorted(name for name in os.listdir(directory) if name.startswith("slot-"))
-        if not names:
-            self.id = self._rename()  # somebody has removed them all, or none was made yet
+        self._names = set(names)  # of the slots that there are
+        self._noted = self._read_index()  # as the index has them; None: there is none
+        if not names or not self._names.issuperset(self._noted or ()):
+            self.id = self._rename()  # somebody has removed one, or them all, or none was made yet
         for name in names:
             self._load(name)
         try:
@@ -61,6 +65,7 @@ class Spool:
                 self._free.append(self._make())
         except OSError:
             pass  # what stands here can be read all the same; begin tells what is wrong
+        self._note_or_shed()
         for path in (directory, os.path.dirname(directory), os.path.dirname(os.path.dirname(directory))):
             _sync(path)
 
@@ -81,6 +86,8 @@ class Spool:
                 raise Refused("the attempt was announced for another spool")
             try:
                 slot = self._free.pop() if self._free else self._make()
+                if not self._is_noted(slot):
+                    self._note_with(slot)
                 slot.put(dict(header, progress="ready", begun_at=_now()))
             except OSError as error:
                 raise Refused("the spool can't be written: " + os.strerror(error.errno or errno.EIO))
@@ -106,7 +113,8 @@ class Spool:
                 slot.clear()
                 self._free.append(slot)
             except OSError:
-                slot.discard()  # it is found, and settled once more, at the next start otherwise
+                self._discard(slot)  # it is found, and settled once more, at the next start otherwise
+            self._note_or_shed()
             return ""
 
     def record(self, slot, answer):
@@ -123,10 +131,10 @@ class Spool:
                 try:
                     fresh.write()
                 except OSError:
-                    fresh.discard()
+                    self._discard(fresh)
                     raise
                 self._used[slot.header["attempt"]] = fresh
-            slot.discard()
+                self._discard(slot)
 
     def _here(self):
         """Whether the directory is still where its path leads."""
@@ -153,13 +161,9 @@ class Spool:
         any more from what stands here, or was never told."""
         path = os.path.join(self.directory, "id")
         name = secrets.token_hex(16)
-        fresh = path + ".new"
+        self._noted = None  # the index is of the name before
         try:
-            with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as f:
-                f.write("%s %s\n" % (name, self._mark(f.fileno())))
-                f.flush()
-                os.fsync(f.fileno())
-            os.rename(fresh, path)
+            self._replace(path, lambda fd: "%s %s\n" % (name, self._mark(fd)))
         except OSError:
             try:
                 os.unlink(path)  # where the disk is full, the old one must not be found again
@@ -167,6 +171,61 @@ class Spool:
                 pass
             return ""  # nobody can name it
         return name
+
+    def _replace(self, path, text):
+        fresh = path + ".new"
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", errors="surrogateescape") as f:
+            f.write(text(f.fileno()))
+            f.flush()
+            os.fsync(f.fileno())
+        os.rename(fresh, path)
+
+    def _read_index(self):
+        """The slots that the index names; None: it can't be read, is not whole or is of
+        another spool."""
+        try:
+            with open(os.path.join(self.directory, "index"), encoding="utf-8", errors="surrogateescape") as f:
+                text = f.read(1 << 20)
+        except (OSError, ValueError):
+            return None
+        lines = text.split("\n")
+        if not self.id or lines[0] != self.id or lines[-1]:
+            return None
+        return set(lines[1:-1])
+
+    def _note(self):
+        """Brings the index up to date, durably."""
+        if self.id and self._noted != self._names:
+            text = "\n".join([self.id] + sorted(self._names)) + "\n"
+            self._replace(os.path.join(self.directory, "index"), lambda _: text)
+            _sync(self.directory)
+            self._noted = set(self._names)
+
+    def _is_noted(self, slot):
+        """Whether the next process will miss its file if somebody removes it. Where there
+        is no index, as before there were any, it misses none."""
+        return self._noted is None or os.path.basename(slot.path) in self._noted
+
+    def _note_with(self, slot):
+        try:
+            self._note()
+        except OSError:
+            self._discard(slot)
+            raise
+
+    def _note_or_shed(self):
+        """Brings the index up to date. If that can't be done, no free slot stays that it
+        does not name."""
+        try:
+            self._note()
+        except OSError:
+            for slot in [slot for slot in self._free if not self._is_noted(slot)]:
+                self._free.remove(slot)
+                self._discard(slot)
+
+    def _discard(self, slot):
+        slot.discard()
+        self._names.discard(os.path.basename(slot.path))
 
     def _mark(self, fd):
         return "%d-%d" % (os.stat(self.directory).st_ino, os.fstat(fd).st_ino)
@@ -183,6 +242,7 @@ class Spool:
         except OSError:
             slot.discard()
             raise
+        self._names.add(os.path.basename(path))
         return slot
 
     def _load(self, name):
@@ -209,18 +269,19 @@ class Spool:
                 slot.header["progress"] = "answered"
             twin = self._used.get(attempt)  # of a death while a fresh file was made
             if twin is not None and slot.answer is None:
-                slot.discard()
+                self._discard(slot)
                 return
             if twin is not None:
-                twin.discard()
+                self._discard(twin)
             self._used[attempt] = slot
         elif content.strip(b"\0"):  # damaged: it may hold an answer all the same, and is kept for a person
             log.error("%s is damaged, and is put aside; whose attempt it was of nobody knows", path)
             self.id = self._rename()
             os.close(slot.fd)
             os.rename(path, os.path.join(self.directory, "unread-%s-%d" % (name, secrets.randbits(32))))
+            self._names.discard(name)
         elif len(content) < SLOT_SIZE:
-            slot.discard()
+            self._discard(slot)
         else:
             self._free.append(slot)
 
@@ -228,8 +289,10 @@ class Spool:
         attempt, account = slot.header["attempt"], slot.header["account"]
         path = os.path.join(self.directory, "unread-" + urllib.parse.quote(attempt, safe=""))
         os.rename(slot.path, path)
+        self._names.discard(os.path.basename(slot.path))
         os.close(slot.fd)
         del self._used[attempt]
+        self._note_or_shed()
         self._thin_out(account)
         return path
 

@@ -86,6 +86,7 @@ func (p *place) rename() {
 	}
 	id := rand.Text()
 	path := filepath.Join(p.dir, idName)
+	p.index.kept, p.index.stale = nil, true // it is of the id before
 	if writeSmall(p.sys, path, id+" "+mark+"\n") == nil {
 		p.id, p.anchored = id, false
 	} else if info, err := p.sys.Lstat(path); err == nil && info.Mode().IsRegular() {
@@ -149,6 +150,12 @@ func (p *place) hold() error {
 			}
 		}
 		p.free = kept
+		p.index.kept, p.index.stale = nil, true
+		for name := range p.index.names {
+			if _, err := p.sys.Lstat(filepath.Join(p.dir, name)); err != nil {
+				p.index.drop(name)
+			}
+		}
 	}
 	return p.claim(nobodyIsWaitedFor())
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,7 @@ func openOn(ctx context.Context, sys files.System, slots int, dir string, fallba
 		}
 	}
 	s.reserve(slots)
+	s.noteAll()
 	return s, nil
 }
 
@@ -97,6 +99,7 @@ func (s *Spool) reserve(slots int) {
 		for len(p.free) < slots && err == nil {
 			err = p.grow(s)
 		}
+		p.noteOrShed()
 		_ = p.anchor()
 		if err == nil {
 			return
@@ -115,8 +118,8 @@ func (s *Spool) load(p *place) error {
 		return err
 	}
 	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), slotPrefix) })
-	if len(entries) == 0 && p == s.places[0] {
-		p.rename() // somebody has removed them all, or none was made yet
+	if p.lacks(entries) || len(entries) == 0 && p == s.places[0] {
+		p.rename() // somebody has removed one, or them all, or none was made yet
 	}
 	for _, entry := range entries { // in the order of their names
 		name := entry.Name()
@@ -125,17 +128,20 @@ func (s *Spool) load(p *place) error {
 			p.next = n + 1
 		}
 		path := filepath.Join(p.dir, name)
+		p.index.add(path)
 		slot, inUse, err := s.openSlot(p, path)
 		switch {
 		case errors.Is(err, errUnreadable):
 			// It may hold an answer all the same: it is kept for a person. Which attempt it
 			// was of nobody knows, and that has to be durable before it is out of sight.
 			p.rename()
+			p.index.drop(path)
 			p.putDamagedAside(path)
 		case errors.Is(err, errUnusable):
 			// It holds nothing.
 		case errors.Is(err, fs.ErrNotExist):
 			p.rename()
+			p.index.drop(path)
 		case err != nil:
 			return err
 		case !inUse:
@@ -144,6 +150,7 @@ func (s *Spool) load(p *place) error {
 			s.keep(slot)
 		}
 	}
+	p.index.stale = !maps.Equal(p.index.names, p.index.kept)
 	return nil
 }
 

@@ -23,7 +23,8 @@ type place struct {
 	closed bool
 	free   []*Slot
 	next   int // number of the next slot file
-	// anchored: the directory and the slots' files are durably where they are.
+	index  index
+	// anchored: the directory, the slots' files and the index are durably where they are.
 	anchored bool
 }
 
@@ -67,6 +68,9 @@ func (p *place) create() (path string, f files.File, err error) {
 		if f, err = createFile(p.sys, path); !errors.Is(err, fs.ErrExist) {
 			break // taken only in a directory that was put in the place of ours
 		}
+	}
+	if err == nil {
+		p.index.add(path)
 	}
 	return path, f, err
 }
@@ -118,12 +122,16 @@ func (p *place) take(home *Spool, h header) (*Slot, error) {
 			}
 			fresh = true
 		}
+		noted := p.note()
 		if err := p.anchor(); err != nil {
 			return nil, err
 		}
 		slot := p.free[len(p.free)-1]
 		p.free = p.free[:len(p.free)-1]
-		err := slot.put(h)
+		err := noted
+		if noted == nil || p.index.has(slot.path) { // otherwise its removal would not be seen
+			err = slot.put(h)
+		}
 		if err == nil {
 			return slot, nil
 		}
@@ -139,12 +147,13 @@ func (p *place) fresh() (path string, f files.File, err error) {
 	if path, f, err = p.create(); err != nil {
 		return "", nil, err
 	}
-	if p.anchored {
+	if p.anchored { // the index can wait: until it follows, the next process misses the file that failed
 		err = p.sys.SyncDir(p.dir)
 	} else {
 		err = p.anchor()
 	}
 	if err != nil {
+		p.index.drop(path)
 		return "", nil, errors.Join(err, f.Close(), p.sys.Remove(path))
 	}
 	return path, f, nil

@@ -175,22 +175,32 @@ func (s *Slot) recordAfresh(answer []byte) error {
 	if err != nil {
 		return err
 	}
+	removed, err := s.moveTo(p, path, f, answer)
+	s.home.removed(removed)
+	return err
+}
+
+// moveTo writes the answer into another file, and returns which one is none of the slot's
+// any more: the one before, or that one if it takes nothing either; "": each still is.
+func (s *Slot) moveTo(p *place, path string, f files.File, answer []byte) (removed string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.write(f, answer); err != nil {
-		return errors.Join(err, f.Close(), s.home.sys.Remove(path))
+		return path, errors.Join(err, f.Close(), s.home.sys.Remove(path))
 	}
 	theirs := s.lost() // another file may have its name now
 	_ = s.file.Close()
 	switch {
 	case theirs:
+		removed = s.path
 	case p == s.place:
 		_ = s.home.sys.Remove(s.path)
+		removed = s.path
 	default:
 		s.left = s.path
 	}
 	s.place, s.file, s.path, s.broken = p, f, path, false
-	return nil
+	return removed, nil
 }
 
 // write puts header and answer into f with one sync.
@@ -251,11 +261,13 @@ func (s *Slot) discard() {
 	if !theirs {
 		_ = s.home.sys.Remove(s.path)
 	}
+	s.home.forgets(s.path)
 }
 
 func (s *Slot) removeLeft() {
 	if s.left != "" {
 		_ = s.home.sys.Remove(s.left)
+		s.home.forgets(s.left)
 		s.left = ""
 	}
 }
@@ -267,6 +279,7 @@ func (s *Slot) putAside(path string) error {
 	if err := s.home.sys.Rename(s.path, path); err != nil {
 		return err
 	}
+	s.home.forgets(s.path)
 	s.removeLeft()
 	_ = s.file.Close()
 	return nil

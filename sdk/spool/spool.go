@@ -202,10 +202,11 @@ func (s *Spool) Settle(attempt string, keep bool) error {
 	delete(s.used, attempt)
 	if err := slot.clear(); err != nil {
 		slot.discard()
-		return nil
+	} else {
+		p := slot.in()
+		p.free = append(p.free, slot)
 	}
-	p := slot.in()
-	p.free = append(p.free, slot)
+	s.noteAll()
 	return nil
 }
 
@@ -244,6 +245,7 @@ func (s *Spool) putAside(slot *Slot, attempt string) error {
 	p.thinOut(slot.entry().Account, aside)
 	// Begin would do it, too, but a disk may be full by then.
 	_ = p.grow(s)
+	s.noteAll()
 	return nil
 }
 
