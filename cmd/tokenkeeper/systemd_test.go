@@ -45,19 +45,23 @@ sinks:
 	s.told()
 
 	for _, end := range []struct {
-		name string
-		by   func(*service)
-		then outcome
+		name  string
+		by    func(*service)
+		then  outcome
+		needs func(*service) // nil: nothing that may not be there
 	}{
-		{"crash", (*service).crash, comesBack},
-		{"stop", (*service).stop, staysDown},
-		{"watchdog", (*service).hang, comesBack},
-		{"out of memory", (*service).starve, goesOnAsIs},
-		{"signals to everybody", (*service).hangUp, goesOnAsIs},
+		{"crash", (*service).crash, comesBack, nil},
+		{"stop", (*service).stop, staysDown, nil},
+		{"watchdog", (*service).hang, comesBack, nil},
+		{"out of memory", (*service).starve, goesOnAsIs, (*service).needsLimits},
+		{"signals to everybody", (*service).hangUp, goesOnAsIs, nil},
 	} {
 		if !t.Run(end.name, func(t *testing.T) {
 			s, run := *s, *s.run
 			s.t, s.run, run.t = t, &run, t
+			if end.needs != nil { // before a request is open, which the next case would find
+				end.needs(&s)
+			}
 			s.midAnswer(end.by, end.then)
 		}) {
 			return // what follows would only show the same
@@ -324,11 +328,15 @@ func (s *service) hangUp() {
 	}
 }
 
-// starve lets another provider eat what memory the service may have.
-func (s *service) starve() {
+// needsLimits skips where the service's memory has none.
+func (s *service) needsLimits() {
 	if !s.limitsMemory(s.t) {
 		s.t.Skip("systemd can't limit a service's memory here: there is no controller")
 	}
+}
+
+// starve lets another provider eat what memory the service may have.
+func (s *service) starve() {
 	s.run.forceRefresh("greedy")
 	st := s.run.until(func(st control.Status) bool { return provider(st, "glutton").Crashes > 0 })
 	if last := provider(st, "glutton").LastError; !strings.Contains(last, "SIGKILL") {
