@@ -81,6 +81,34 @@ func TestCheckGoodConfiguration(t *testing.T) {
 	}
 }
 
+// In a container nothing watches whether the store was cloned, unless the configuration
+// asks for it: that is said, and why.
+func TestCheckSaysThatNothingWatchesForAClone(t *testing.T) {
+	t.Setenv("TK_TEST_ID", "app-key")
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	for _, variable := range []string{"container", "KUBERNETES_SERVICE_HOST"} {
+		for guard, why := range map[string]string{
+			"": "this is a container ($" + variable + "), which has no identity of its own; machine_guard: on asks for it all the same", "machine_guard: off\n": "machine_guard is off", "machine_guard: on\n": "",
+		} {
+			t.Run(variable+" "+guard, func(t *testing.T) {
+				for _, other := range []string{"container", "KUBERNETES_SERVICE_HOST"} {
+					t.Setenv(other, "")
+				}
+				t.Setenv(variable, "something")
+				w := newWorld(t, guard+twoAccounts)
+				r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout)
+				if !r.OK || r.StateDir.Machine.Unguarded != why {
+					t.Errorf("unguarded because of %q, want %q", r.StateDir.Machine.Unguarded, why)
+				}
+				said := strings.Join(strings.Fields(command(t, "", "check", "-c", w.config).stdout), " ")
+				if text := "machine not watched, so a clone would use the same refresh tokens: " + why; strings.Contains(said, text) != (why != "") {
+					t.Errorf("%s\nwant in it: %t, %s", said, why != "", text)
+				}
+			})
+		}
+	}
+}
+
 // What login would miss is told before somebody needs it.
 func TestCheckSaysThatNobodyCanLogIn(t *testing.T) {
 	w := newWorld(t, strings.Replace(twoAccounts, "    redirect_url: \"http://localhost/callback\"\n", "", 1))
