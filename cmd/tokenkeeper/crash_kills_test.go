@@ -62,6 +62,9 @@ func TestRandomKills(t *testing.T) {
 		}
 	}
 	t.Logf("\n%s", k.table())
+	for _, loss := range k.losses() {
+		t.Log(loss)
+	}
 	if *killCount >= 300 {
 		for _, w := range windows {
 			if k.sum(func(r killed) bool { return r.window == w && r.victim != killBot }) == 0 {
@@ -85,8 +88,10 @@ type killed struct {
 	window          window
 	refreshes       int
 	lost, ambiguous bool
-	// left is what is known of the attempt without asking us.
-	left evidence
+	// left is what is known of the attempt without asking us, and broker what the broker
+	// has counted meanwhile.
+	left   evidence
+	broker brokersim.Counts
 	// outside: the login was lost although the broker had not read the request,
 	// or the whole answer was in a spool.
 	outside bool
@@ -135,7 +140,7 @@ func (k *killer) round() {
 	if what.victim == killProvider || what.victim == killBoth {
 		what.left = evidenceOf(until, readPasses(t, c.log)[len(until):], now.Posts-counts.Posts)
 	}
-	what.refreshes = now.Refreshes - counts.Refreshes
+	what.refreshes, what.broker = now.Refreshes-counts.Refreshes, since(counts, now)
 	k.judge(&what, err, now.Repeats-counts.Repeats)
 	k.rounds = append(k.rounds, what)
 	if what.lost {
@@ -275,6 +280,48 @@ func (k *killer) sum(match func(killed) bool) int {
 		n += count(match(r))
 	}
 	return n
+}
+
+// since is what a broker has counted between two moments of a request's way.
+func since(before, now brokersim.Counts) brokersim.Counts {
+	return brokersim.Counts{
+		Posts: now.Posts - before.Posts, Processed: now.Processed - before.Processed, Answered: now.Answered - before.Answered,
+		CutReceived: now.CutReceived - before.CutReceived, CutProcessed: now.CutProcessed - before.CutProcessed,
+		Refused: now.Refused - before.Refused, Repeats: now.Repeats - before.Repeats,
+	}
+}
+
+// losses are the logins that were lost, one line each, with what the broker's log says.
+func (k *killer) losses() (lines []string) {
+	for i, r := range k.rounds {
+		if !r.lost {
+			continue
+		}
+		b, verdict := r.broker, "nobody could have kept it"
+		if r.outside {
+			verdict = "it was lost NEEDLESSLY"
+		}
+		lines = append(lines, fmt.Sprintf("lost by kill %d (%s, window %q, told as ambiguous: %t): the broker has read %d requests, processed %d, answered %d whole, "+
+			"cut off %d before and %d after it had processed them, refused %d, met %d tokens again; the answer was in a spool: %t; %s",
+			i+1, r.victim, r.window, r.ambiguous, b.Posts, b.Processed, b.Answered, b.CutReceived, b.CutProcessed, b.Refused, b.Repeats, r.left.saved, verdict))
+	}
+	return lines
+}
+
+// TestLossesAreListed: each, with what there is to judge it by, and nothing else.
+func TestLossesAreListed(t *testing.T) {
+	k := &killer{rounds: []killed{
+		{victim: killBot, window: sent},
+		{victim: killBoth, window: answered, lost: true, ambiguous: true, broker: since(brokersim.Counts{Posts: 5, Processed: 5, Answered: 4}, brokersim.Counts{Posts: 7, Processed: 7, Answered: 5, CutProcessed: 1, Refused: 1, Repeats: 1})},
+		{victim: killProvider, window: beforeSend, lost: true, outside: true, left: evidence{saved: true}},
+	}}
+	want := []string{
+		`lost by kill 2 (both, window "answered", told as ambiguous: true): the broker has read 2 requests, processed 2, answered 1 whole, cut off 0 before and 1 after it had processed them, refused 1, met 1 tokens again; the answer was in a spool: false; nobody could have kept it`,
+		`lost by kill 3 (provider, window "` + string(beforeSend) + `", told as ambiguous: false): the broker has read 0 requests, processed 0, answered 0 whole, cut off 0 before and 0 after it had processed them, refused 0, met 0 tokens again; the answer was in a spool: true; it was lost NEEDLESSLY`,
+	}
+	if got := k.losses(); !slices.Equal(got, want) {
+		t.Errorf("listed:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }
 
 // table is what the rounds came to, by window.
