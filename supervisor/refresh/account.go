@@ -62,7 +62,10 @@ func newAccount(k *Keeper, cfg Account, rec store.Record) (*account, error) {
 	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
 	a := &account{keeper: k, cfg: cfg, say: words{cfg.Name, k.cfg.Provider, &k.acquaintance}, secrets: newClientSecrets(cfg), plan: planned{name: cfg.Name, agenda: &k.agenda, clock: k.clock}, Voice: event.NewVoice(k.cfg.Provider, cfg.Name, k.cfg.Events, k.facts, k.cfg.Log)}
 	if cfg.Shared != nil {
-		a.share = sharing.New(sharing.Account{Account: cfg.Account, Secret: a.secrets.of, Timeout: cfg.Timeout, Voice: a.Voice, Clock: k.clock}, cfg.Shared)
+		a.share = sharing.New(sharing.Account{
+			Account: cfg.Account, Path: cfg.SharedPath, Answers: func() { k.Touch(cfg.Name) },
+			Secret: a.secrets.of, Timeout: cfg.Timeout, Voice: a.Voice, Clock: k.clock,
+		}, cfg.Shared)
 	}
 	var err error
 	a.ifIdle(func(l *leased) { _, err = l.lease.Happened(acct.Reread{Record: rec}, k.looked.Wall) })

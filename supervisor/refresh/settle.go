@@ -26,7 +26,10 @@ func (k settling) all(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	found := k.ofOurs(ctx, entries)
-	for _, idle := range k.order {
+	if len(found.entries) > 0 {
+		k.ahead.peeks.all(false) // they find out which shared file's disk does not answer before its lock is waited for long
+	}
+	for _, idle := range k.sharersLast() {
 		a, err := idle.claim(ctx)
 		if err != nil {
 			return err
@@ -49,6 +52,20 @@ func (k settling) all(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sharersLast are the accounts, those with a shared file behind the others: its lock may
+// be another program's for a while.
+func (k settling) sharersLast() []*account {
+	var sharers, others []*account
+	for _, a := range k.order {
+		if a.share != nil {
+			sharers = append(sharers, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	return append(others, sharers...)
 }
 
 // settler is an account whose open attempts are settled by what the spool holds of them.

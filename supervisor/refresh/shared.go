@@ -53,14 +53,18 @@ func (a sharer) settleShared(ctx context.Context, fn func() error) error {
 	return fn()
 }
 
+// silentPause is that of so many failures in a row: half a minute. Once the disk answers,
+// the file is looked at without it.
+const silentPause = 5
+
 // sharedHeld keeps the token that is still valid and plans another try.
 func (a sharer) sharedHeld(err error) error {
+	if errors.Is(err, sharing.ErrSilent) {
+		return a.sharedSilent(err)
+	}
 	long, news := a.share.ShutOut(err)
 	a.keeper.mu.Lock()
-	next, planned := a.plan.due()
-	if !planned || !next.After(a.keeper.clock.Now().Wall) { // otherwise it was not due: somebody logs in
-		next = delayed(a).retryUnasked(2, promise.LockHeld, err)
-	}
+	next := a.putOffDue(2, promise.LockHeld, err)
 	if long {
 		a.changes()
 	}
@@ -74,6 +78,28 @@ func (a sharer) sharedHeld(err error) error {
 		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
 	})
 	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
+}
+
+// sharedSilent is sharedHeld where the disk does not answer.
+func (a sharer) sharedSilent(err error) error {
+	a.keeper.mu.Lock()
+	next := a.putOffDue(silentPause, promise.DiskAway, err)
+	a.keeper.mu.Unlock()
+	a.Trouble(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
+		Message: err.Error() + ". Without its lock nothing is refreshed. It is tried again",
+	})
+	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
+}
+
+// putOffDue puts an account off that is due, and returns when its turn is. The caller
+// holds k.mu.
+func (a sharer) putOffDue(inRow int, why promise.Reason, err error) time.Time {
+	next, planned := a.plan.due()
+	if !planned || !next.After(a.keeper.clock.Now().Wall) { // otherwise it was not due: somebody logs in
+		next = delayed(a).retryUnasked(inRow, why, err)
+	}
+	return next
 }
 
 // lend lets the provider hold the shared file's lock for the attempt, so that
@@ -168,10 +194,10 @@ func (a sharer) lookSoon() {
 }
 
 // looksLater says whether a turn now would end before its look: what was left open is
-// settled first, and just now could not be, or nobody has got the lock. The caller
-// holds k.mu.
+// settled first, and just now could not be, or nobody has got the lock, or the disk does
+// not answer. The caller holds k.mu.
 func (a sharer) looksLater(now schedule.Instant) bool {
-	return delayed(a).resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld
+	return delayed(a).resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld || sharing.Silent(a.share)
 }
 
 // saw ends a wish to look.

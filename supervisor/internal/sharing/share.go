@@ -18,6 +18,11 @@ import (
 // Account is whose file it is.
 type Account struct {
 	sdk.Account
+	// Path of the file.
+	Path string
+	// Answers is told when the disk of the file, which did not answer, does again; nil:
+	// nobody is.
+	Answers func()
 	// Secret is the one of its client with a fingerprint, or the first if that is none of
 	// them.
 	Secret func(fingerprint string) sdk.Secret
@@ -33,7 +38,7 @@ type Account struct {
 type Share struct {
 	event.Voice
 	account Account
-	file    File
+	file    *bounded
 	// locked: the lock is held. It is of who has the account's lease.
 	locked bool
 	// past: our record is used although the file can't be read, while the lock is held.
@@ -60,7 +65,16 @@ type Share struct {
 }
 
 // New is the share of an account in a file.
-func New(a Account, file File) *Share { return &Share{Voice: a.Voice, account: a, file: file} }
+func New(a Account, file File) *Share {
+	s := &Share{Voice: a.Voice, account: a}
+	s.file = newBounded(file, a.Path, func() time.Time { return a.Clock.Now().Wall }, func() {
+		s.Over(event.DiskTrouble)
+		if a.Answers != nil {
+			a.Answers()
+		}
+	})
+	return s
+}
 
 // IsLocked says whether the lock is held.
 func (s *Share) IsLocked() bool { return s != nil && s.locked }
@@ -171,7 +185,7 @@ func (s *Share) unreadable() error {
 // token would be needed.
 func (s *Share) Foresee() {
 	err, then := s.file.Replaceable(), "this account is not refreshed"
-	if _, observes := s.file.(OnlyRead); err == nil && !observes { // of which the status says what it would do
+	if _, observes := s.file.File.(OnlyRead); err == nil && !observes { // of which the status says what it would do
 		err, then = s.unreadable(), "this account is refreshed only when its access token has expired, or its refresh token is about to end"
 	}
 	if err != nil {
@@ -213,6 +227,10 @@ func (s *Share) ProveForLogin() {
 		})
 	}
 }
+
+// Silent says whether the disk of the file of s does not answer, so that a look now would
+// come to nothing.
+func Silent(s *Share) bool { return s != nil && s.file.isKnownSilent() }
 
 // Locking says whether whoever is at work on the account waits for the lock.
 func (s *Share) Locking() bool {
