@@ -243,3 +243,43 @@ func TestASpooledAnswerDoesNotWaitForADeadDisk(t *testing.T) {
 		g.ends(t)
 	})
 }
+
+// A file that is read too late is not one that can't be read: what it holds is taken, and
+// our refresh token, which may be spent, is not sent past it, although no access token
+// lives any more and the disk answers again in the middle of the turn.
+func TestNothingIsSentPastADiskThatIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		disk := newDyingFile(t, r.path)
+		r.accounts[0].Shared, r.accounts[0].SharedPath = disk, r.path
+		r.accounts[0].Settings = map[string]string{"credentials": "/etc/broker/key.json"}
+		var once sync.Once
+		began := time.Now().Add(25 * time.Minute)
+		revive := func() { once.Do(disk.lives) }
+		r.steered = func(string) error { // the last thing that is looked at before the file is proved
+			if time.Since(began) >= 10*time.Second {
+				revive()
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		}
+		r.restart()
+		time.Sleep(time.Until(began))
+		disk.dies("read")
+		r.botRefreshes(true)
+		g := r.start()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); r.broker.count() > 0 || s.Waiting != promise.DiskAway {
+			t.Errorf("%d requests of our own, and it waits because of %q", r.broker.count(), s.Waiting)
+		}
+		revive()
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		r.wants(2, store.OriginExternal)
+		if r.broker.count() > 0 {
+			t.Errorf("%d requests of our own", r.broker.count())
+		}
+		g.ends(t)
+	})
+}

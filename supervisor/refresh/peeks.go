@@ -2,17 +2,23 @@ package refresh
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 )
 
-// mostPeeks are made at once: each at a disk that does not answer keeps a thread.
-const mostPeeks = 64
+const (
+	// mostPeeks are made at once.
+	mostPeeks = 64
+	// mostSilent are the files whose disk does not answer beside which there are no peeks
+	// any more: what hangs there keeps a thread each, of which a process has so many.
+	mostSilent = 1000
+)
 
 // peeks are the regular looks at the shared files, for where no notice of a change comes.
-// A look at a disk that does not answer never comes back, and can't be ended: so there is
-// one at each file at most, and nobody waits for it, neither the other accounts nor
-// whoever has to show that the supervisor lives. It is safe for concurrent use.
+// A look at a disk that does not answer is given up after a while, and takes until then:
+// so there is one at each file at most, and nobody waits for it, neither the other accounts
+// nor whoever has to show that the supervisor lives. It is safe for concurrent use.
 type peeks struct {
 	sharing []*account
 	touch   func(name string)
@@ -34,15 +40,23 @@ func (p *peeks) all(foresee bool) {
 		return
 	}
 	go func() {
+		silent := p.silent()
 		for _, a := range p.sharing {
+			if silent.Load() >= mostSilent {
+				return
+			}
 			if !p.begin(a) {
 				continue
 			}
 			p.slots <- struct{}{}
 			go func() {
 				defer p.end(a)
+				was := sharing.Silent(a.share)
 				if a.share.Differs(a.rec(), a.compare) {
 					p.touch(a.cfg.Name)
+				}
+				if !was && sharing.Silent(a.share) {
+					silent.Add(1)
 				}
 				if foresee {
 					a.share.Foresee()
@@ -50,6 +64,17 @@ func (p *peeks) all(foresee bool) {
 			}()
 		}
 	}()
+}
+
+// silent counts the files whose disk is known not to answer.
+func (p *peeks) silent() *atomic.Int32 {
+	n := &atomic.Int32{}
+	for _, a := range p.sharing {
+		if sharing.Silent(a.share) {
+			n.Add(1)
+		}
+	}
+	return n
 }
 
 // shares are those of all who have one.

@@ -80,16 +80,17 @@ func (a sharer) sharedHeld(err error) error {
 	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
 }
 
-// sharedSilent is sharedHeld where the disk does not answer.
+// sharedSilent is sharedHeld where the disk does not answer, also where that shows only
+// once it is locked.
 func (a sharer) sharedSilent(err error) error {
 	a.keeper.mu.Lock()
 	next := a.putOffDue(silentPause, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
-	a.Trouble(slog.LevelError, event.Event{
-		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
-		Message: err.Error() + ". Without its lock nothing is refreshed. It is tried again",
+	sharing.DiskTrouble(a.share, err, event.Event{
+		Expiry: a.rec().Token.Expiry(), Next: next,
+		Message: err.Error() + ". Without what it holds, and its lock, nothing is refreshed. It is tried again",
 	})
-	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
+	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }
 
 // putOffDue puts an account off that is due, and returns when its turn is. The caller
@@ -125,8 +126,8 @@ func (a *round) prove() error {
 	a.step(acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: a.keeper.clock.Now().Wall})
 	next := delayed{a.leased}.retryUnasked(inRow, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
-	a.Trouble(slog.LevelError, event.Event{
-		Type: event.DiskTrouble, Kind: string(sdk.KindNotSent), Expiry: a.rec().Token.Expiry(), Next: next,
+	sharing.DiskTrouble(a.share, err, event.Event{
+		Kind: string(sdk.KindNotSent), Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: err.Error() + ". The refresh token was not used, because the other programs would be left with a dead one. It is tried again",
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
@@ -149,7 +150,7 @@ func (a answered) bringToShared(rec store.Record) {
 		a.share.Write(rec)
 		return
 	}
-	if !a.share.Supersede(rec) {
+	if !(sharing.Unread{Share: a.share}).Supersede(rec) {
 		a.lookWhenIdle()
 	}
 }
@@ -265,12 +266,17 @@ func (a *account) question() sharing.Question {
 // a newer token, and using ours a second time could end the grant for everybody:
 // so a token that is still valid is kept, and the refresh token until it is about to end.
 // After that our record is all that there is, and what comes of it takes the file's place.
+// A disk that does not answer is waited for in any case: it may be slow alone, and then
+// the file can be read.
 func (a *round) unseen(err error) error {
+	if errors.Is(err, sharing.ErrSilent) {
+		return sharer{a.leased}.sharedSilent(err)
+	}
 	now, ends := a.keeper.clock.Now().Wall, a.rec().RefreshExpiry
 	endsNow := now.Before(ends) && !now.Before(ends.Add(-lastMoment))
 	if !a.rec().Token.Valid(now) || endsNow {
 		a.Log().Warn("the shared file can't be read; our own record is used", "error", err)
-		a.share.GoPast()
+		sharing.Unread{Share: a.share}.GoPast()
 		return nil
 	}
 	a.keeper.mu.Lock()

@@ -16,8 +16,10 @@ import (
 var ErrSilent = errors.New("its disk does not answer")
 
 const (
-	// answersWithin is how long is waited for the disk of a file.
+	// answersWithin is how long is waited for the disk of a file, and writesWithin where
+	// that has to confirm something: a healthy one that is busy takes its time.
 	answersWithin = 10 * time.Second
+	writesWithin  = 30 * time.Second
 	// locksWithin is how long is waited for a lock: longer than a file waits for another
 	// program that holds it.
 	locksWithin = 35 * time.Second
@@ -200,9 +202,21 @@ func (f *bounded) asked(c call, do func() error) error {
 	return cmp.Or(silent, err)
 }
 
+// Keep is made in any case, and before the lock is given back: what the file holds may be
+// spent.
+func (f *bounded) Keep(d time.Duration) {
+	_ = f.asked(call{within: answersWithin, locked: true, always: true}, func() error { f.File.Keep(d); return nil })
+}
+
+func (f *bounded) Forgo() {
+	_ = f.asked(call{within: answersWithin, always: true}, func() error { f.File.Forgo(); return nil })
+}
+
+// Inherit returns true, too, while nobody knows whether the lock is this file's: who gave
+// it back would let others use what may be spent.
 func (f *bounded) Inherit(lock *os.File, d time.Duration) bool {
-	took, err := ask(f, call{within: answersWithin}, func() bool { return f.File.Inherit(lock, d) }, func(bool) {})
-	return err == nil && took
+	took, silent := ask(f, call{within: answersWithin, always: true}, func() bool { return f.File.Inherit(lock, d) }, func(bool) {})
+	return took || silent != nil
 }
 
 func (f *bounded) Read() (format.Document, error) {
@@ -221,15 +235,15 @@ func (f *bounded) Read() (format.Document, error) {
 }
 
 func (f *bounded) Prove() error {
-	return f.asked(call{within: answersWithin, locked: true}, f.File.Prove)
+	return f.asked(call{within: writesWithin, locked: true}, f.File.Prove)
 }
 
 func (f *bounded) Replaceable() error {
-	return f.asked(call{within: answersWithin}, f.File.Replaceable)
+	return f.asked(call{within: writesWithin}, f.File.Replaceable)
 }
 
 func (f *bounded) Write(d format.Document) error {
-	return f.asked(call{within: answersWithin, locked: true}, func() error { return f.File.Write(d) })
+	return f.asked(call{within: writesWithin, locked: true}, func() error { return f.File.Write(d) })
 }
 
 func (f *bounded) KeepRest() (string, error) { return f.keeping(f.File.KeepRest) }
@@ -248,7 +262,7 @@ func (f *bounded) keeping(do func() (string, error)) (string, error) {
 		path string
 		err  error
 	}
-	got, silent := ask(f, call{within: answersWithin, locked: true}, func() (k kept) {
+	got, silent := ask(f, call{within: writesWithin, locked: true}, func() (k kept) {
 		k.path, k.err = do()
 		return k
 	}, func(kept) {})

@@ -107,7 +107,7 @@ func TestADeadDiskIsFoundOutOnce(t *testing.T) {
 		f, answered := bound(h)
 		go func() { _ = f.Write(format.Document{}) }()
 		began := time.Now()
-		if _, err := f.Lock(t.Context()); !errors.Is(err, ErrSilent) || time.Since(began) != answersWithin {
+		if _, err := f.Lock(t.Context()); !errors.Is(err, ErrSilent) || time.Since(began) != writesWithin {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		close(h.lock)

@@ -3,6 +3,8 @@ package sharing
 import (
 	"context"
 	"os"
+	"sync"
+	"sync/atomic"
 )
 
 // Shares are those of the accounts of one provider.
@@ -29,16 +31,21 @@ func (all Shares) Collect(ctx context.Context, bequests func(ctx context.Context
 
 // inherit keeps a lock for the accounts whose shared files it is of, until they
 // are settled: whose attempt it was, only the store and the spool know. What is
-// of none, any more, is closed, and so no longer in anybody's way.
+// of none, any more, is closed, and so no longer in anybody's way. All are asked at once,
+// so that the disk of one is waited for once.
 func (all Shares) inherit(lock *os.File) {
-	taken := false
+	var asked sync.WaitGroup
+	var taken atomic.Bool
 	for _, s := range all {
-		if s.file.Inherit(lock, s.account.Timeout+keptLonger) {
-			taken = true
-			s.Log().Info("the lock of the shared file was taken over from the start before, in which an attempt was cut off")
-		}
+		asked.Go(func() {
+			if s.file.Inherit(lock, s.account.Timeout+keptLonger) {
+				taken.Store(true)
+				s.Log().Info("the lock of the shared file was taken over from the start before, in which an attempt was cut off")
+			}
+		})
 	}
-	if !taken {
+	asked.Wait()
+	if !taken.Load() {
 		_ = lock.Close()
 	}
 }

@@ -170,15 +170,7 @@ func (s *Share) Replaceable() error {
 	if err := s.file.Replaceable(); err != nil {
 		return err
 	}
-	return s.unreadable()
-}
-
-// unreadable says why nobody knows what is in the file; nil: it can be read, or is not there.
-func (s *Share) unreadable() error {
-	if _, err := s.file.Read(); !holdsNothing(err) {
-		return err
-	}
-	return nil
+	return Unread{s}.why()
 }
 
 // Foresee tells of a file that can't be replaced, or not be read, so long before the
@@ -186,15 +178,22 @@ func (s *Share) unreadable() error {
 func (s *Share) Foresee() {
 	err, then := s.file.Replaceable(), "this account is not refreshed"
 	if _, observes := s.file.File.(OnlyRead); err == nil && !observes { // of which the status says what it would do
-		err, then = s.unreadable(), "this account is refreshed only when its access token has expired, or its refresh token is about to end"
+		err, then = Unread{s}.why(), "this account is refreshed only when its access token has expired, or its refresh token is about to end"
 	}
 	if err != nil {
-		s.Trouble(slog.LevelError, event.Event{Type: event.DiskTrouble, Message: err.Error() + ". Until that is put right, " + then})
+		DiskTrouble(s, err, event.Event{Message: err.Error() + ". Until that is put right, " + then})
 	}
 }
 
-// GoPast notes that our record is used although the file can't be read: see [Share.Supersede].
-func (s *Share) GoPast() { s.past = s.IsLocked() }
+// DiskTrouble tells of what err, of the file of s, means for the account, unless that is over by
+// now: the disk may have answered after all.
+func DiskTrouble(s *Share, err error, e event.Event) {
+	e.Type = event.DiskTrouble
+	s.Trouble(slog.LevelError, e)
+	if errors.Is(err, ErrSilent) && !Silent(s) {
+		s.Over(event.DiskTrouble)
+	}
+}
 
 // Prove makes sure, before an attempt is announced, that the file can be replaced: a
 // token that is spent while its successor can't be written leaves the other programs
@@ -220,8 +219,7 @@ func (s *Share) ProveForLogin() {
 		return
 	}
 	if err := s.file.Prove(); err != nil {
-		s.Trouble(slog.LevelError, event.Event{
-			Type: event.DiskTrouble,
+		DiskTrouble(s, err, event.Event{
 			Message: err.Error() + ". A login is under way, whose code can't wait: its token may not reach the shared file, " +
 				"and the one that its other readers have may end with it",
 		})

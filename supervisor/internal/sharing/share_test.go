@@ -74,11 +74,13 @@ func share(m *memory) *Share {
 	return shareOn(m, event.NewBus(slog.New(slog.DiscardHandler), time.Now))
 }
 
-func shareOn(m *memory, bus *event.Bus) *Share {
+func shareOn(m *memory, bus *event.Bus) *Share { return shareWith(m, bus, bus.NewFacts()) }
+
+func shareWith(file File, bus *event.Bus, facts *event.Facts) *Share {
 	return New(Account{
 		Account: sdk.Account{Name: "one"}, Secret: func(string) sdk.Secret { return sdk.Secret{} }, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
-		Voice: event.NewVoice("fake", "one", bus, bus.NewFacts(), slog.New(slog.DiscardHandler)),
-	}, m)
+		Voice: event.NewVoice("fake", "one", bus, facts, slog.New(slog.DiscardHandler)),
+	}, file)
 }
 
 func record() store.Record {

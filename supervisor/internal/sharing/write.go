@@ -23,7 +23,7 @@ func (s *Share) Write(rec store.Record) bool {
 	err := s.file.Write(s.account.document(rec))
 	crashpoint.Here("shared: written")
 	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
-		diskTrouble(s.Voice, rec, "the newest token could not be written to the shared file, whose other readers still see the old one: %v. It is tried again", err)
+		diskTrouble(s, rec, "the newest token could not be written to the shared file, whose other readers still see the old one: %v. It is tried again", err)
 		return false
 	}
 	s.mu.Lock()
@@ -40,14 +40,14 @@ func (s *Share) written(rec store.Record, err error) {
 		s.Over(event.DiskTrouble)
 		return
 	}
-	diskTrouble(s.Voice, rec, "the newest token is in the shared file, and its readers see it, but the disk has not confirmed it: %v. "+
+	diskTrouble(s, rec, "the newest token is in the shared file, and its readers see it, but the disk has not confirmed it: %v. "+
 		"Look at the disk; what a loss of power takes back is put right when the file is looked at", err)
 }
 
 // diskTrouble tells what became of a token that should be in the file; err goes into the
 // text.
-func diskTrouble(s event.Voice, rec store.Record, text string, err error) {
-	s.Trouble(slog.LevelError, event.Event{Type: event.DiskTrouble, Version: rec.Version, Message: fmt.Sprintf(text, err)})
+func diskTrouble(s *Share, rec store.Record, text string, err error) {
+	DiskTrouble(s, err, event.Event{Version: rec.Version, Message: fmt.Sprintf(text, err)})
 }
 
 // MayReplace says whether a record may take the place of what the file holds, with
@@ -66,7 +66,7 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 	case err != nil && s.past:
 		return false // but superseded
 	case err != nil: // it is put there at a look that can read it
-		diskTrouble(s.Voice, o.Record, "the newest token was not written to the shared file, which can't be read and may hold a newer one: %v. "+
+		diskTrouble(s, o.Record, "the newest token was not written to the shared file, which can't be read and may hold a newer one: %v. "+
 			"It is written once the file can be read, or is gone", err)
 		return false
 	}
@@ -79,33 +79,6 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 	default:
 		return decided || v.Known() && !v.Newer()
 	}
-}
-
-// Supersede puts the newest token in the place of a file past which our record was used,
-// and that still can't be read. The broker has taken our refresh token, so whatever is
-// there is not newer, unless it is of another login: it is kept. If it was not put there,
-// the file is for a look.
-func (s *Share) Supersede(rec store.Record) bool {
-	if !s.past || !canMend(rec) || s.unreadable() == nil {
-		return false
-	}
-	kept, err := s.file.Supersede(s.account.document(rec))
-	crashpoint.Here("shared: mended")
-	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
-		diskTrouble(s.Voice, rec, "the shared file can't be read, and the newest token could not be put in its place, so that its other readers have a dead one: %v. "+
-			"It is tried again", err)
-		return false
-	}
-	s.mu.Lock()
-	s.asked, s.zone = Question{}, ""
-	s.mu.Unlock()
-	s.written(rec, err)
-	s.Publish(slog.LevelWarn, event.Event{
-		Type: event.SharedFileMended, Version: rec.Version,
-		Message: "the shared file could not be read; the newest token was put in its place. What was there is kept in " + kept +
-			": if it holds a token of another login, import that; otherwise it may be removed",
-	})
-	return true
 }
 
 // canMend says whether there is anything to put into a shared file that holds
@@ -124,7 +97,7 @@ func (s *Share) mend(rec store.Record, why error) {
 	kept, err := s.file.Mend(s.account.document(rec))
 	crashpoint.Here("shared: mended")
 	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
-		diskTrouble(s.Voice, rec, "the shared file is gone, empty or damaged, and the newest token could not be put there, so that its other readers have none: %v. "+
+		diskTrouble(s, rec, "the shared file is gone, empty or damaged, and the newest token could not be put there, so that its other readers have none: %v. "+
 			"It is tried again", err)
 		return
 	}
