@@ -155,7 +155,7 @@ func TestWhoIsAnsweredStays(t *testing.T) {
 			}
 			slow = append(slow, conn)
 		}
-		synctest.Wait() // each has been read to its end, and is being answered
+		synctest.Wait()               // each has been read to its end, and is being answered
 		one := m.connect("192.0.2.1") // accepted, and served when there is room
 		time.Sleep(slowAnswer / 2)
 		if slices.ContainsFunc(slow, func(c net.Conn) bool { return !isOpen(c) }) {
