@@ -95,11 +95,16 @@ func classOf(l history.Line) (c class, ok bool) {
 	return c, ok
 }
 
-var httpStatus = regexp.MustCompile(`HTTP ([1-5][0-9][0-9])`)
+var (
+	httpStatus = regexp.MustCompile(`HTTP ([1-5][0-9][0-9])`)
+	// byProxy says by which way it went, of what failed behind the proxy.
+	byProxy = regexp.MustCompile(` \(by way of the proxy [^)]*\)`)
+)
 
-// attemptClass is how an attempt ended.
+// attemptClass is how an attempt ended: by its kind first, because of what was sent a token
+// may be spent, whatever was in the way of the answer; the words tell apart only what was not.
 func attemptClass(l history.Line) class {
-	text, again := l.Message, "It is tried again by itself; how it stands is in: tokenkeeper status ACCOUNT"
+	text, again := byProxy.ReplaceAllString(l.Message, ""), "It is tried again by itself; how it stands is in: tokenkeeper status ACCOUNT"
 	look := "Look at this machine's network, and run: tokenkeeper doctor"
 	status := ""
 	if found := httpStatus.FindStringSubmatch(text); found != nil {
@@ -118,22 +123,22 @@ func attemptClass(l history.Line) class {
 	case l.Kind == string(sdk.KindRateLimited):
 		c.key, c.one = "rate_limited", "was told to ask for fewer requests"
 		c.todo = "It is asked again when the broker allows it; look what else asks with the same client."
-	case strings.Contains(text, "the proxy "):
-		c.key, c.one, c.todo = "proxy", "was stopped at the proxy", "Look at the proxy and the setting, and run: tokenkeeper doctor"
-	case strings.Contains(text, "host name"):
-		c.key, c.one, c.todo = "dns", "failed to find the broker's host name", look
-	case strings.Contains(text, "TLS certificate"):
-		c.key, c.one = "tls", "met a TLS certificate that is not trusted"
-		c.todo = "Look at the clock of this machine and at what looks into TLS on the way: tokenkeeper doctor"
 	case l.Kind == string(sdk.KindAmbiguous):
 		c.key, c.one = "unanswered", "got no answer that counts"
+	case l.Kind == string(sdk.KindNotSent) && strings.Contains(text, "the proxy "):
+		c.key, c.one, c.todo = "proxy", "was stopped at the proxy", "Look at the proxy and the setting, and run: tokenkeeper doctor"
+	case l.Kind == string(sdk.KindNotSent) && strings.Contains(text, "host name"):
+		c.key, c.one, c.todo = "dns", "failed to find the broker's host name", look
+	case l.Kind == string(sdk.KindNotSent) && strings.Contains(text, "TLS certificate"):
+		c.key, c.one = "tls", "met a TLS certificate that is not trusted"
+		c.todo = "Look at the clock of this machine and at what looks into TLS on the way: tokenkeeper doctor"
+	case l.Kind == string(sdk.KindNotSent):
+		c.key, c.one, c.todo = "not_sent", "could not be sent", look
 	case status != "":
 		c.key, c.one = "answered", "was answered HTTP "+status
 		if status[0] == '5' {
 			c.key, c.todo = "server_error", "It is tried again by itself; look at the broker's status page."
 		}
-	case l.Kind == string(sdk.KindNotSent):
-		c.key, c.one, c.todo = "not_sent", "could not be sent", look
 	default:
 		c.key, c.one = "failed", "failed otherwise"
 	}
