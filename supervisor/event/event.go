@@ -24,7 +24,7 @@ const (
 	LoginDiscarded   Type = "login_discarded"    // a person wants nothing of that login
 	RefreshFailed    Type = "refresh_failed"     // one attempt failed
 	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
-	RefreshPutOff    Type = "refresh_put_off"    // its refresh token waits, because another may be newer or it belongs elsewhere
+	RefreshPutOff    Type = "refresh_put_off"    // its refresh token waits: another may be newer, it belongs elsewhere, or its broker allows no more requests
 	Paused           Type = "paused"             // a person wants nothing to be asked of an account's broker
 	Resumed          Type = "resumed"            // that is over
 	PauseForgotten   Type = "pause_forgotten"    // alert: the token of a paused account is over, or its login will be soon

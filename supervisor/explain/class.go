@@ -38,6 +38,7 @@ var (
 	parked       = class{key: "provider_parked", weight: 7, todo: "Put that right, then run: tokenkeeper restart PROVIDER"}
 	setBack      = class{key: "clock", weight: 12, todo: "Set the clock of this machine, and keep it so (NTP): tokenkeeper doctor shows how far it is off."}
 	asleep       = class{key: "asleep", weight: 6, todo: "Keep the machine from sleeping."}
+	limited      = class{key: "limit", weight: 12, todo: "It is asked again by itself when the broker's limit allows it; how it stands is in: tokenkeeper status ACCOUNT"}
 	restored     = class{key: "restored", weight: 13, todo: "If its refresh token is refused, log in: tokenkeeper login ACCOUNT"}
 )
 
@@ -74,6 +75,10 @@ func classOf(l history.Line) (c class, ok bool) {
 	switch l.Type {
 	case event.RefreshFailed:
 		return attemptClass(l), true
+	case event.RefreshPutOff:
+		if l.Kind == string(sdk.KindRateLimited) { // by what was asked before, and not by the broker's answer
+			return limited, true
+		}
 	case event.ProviderStopped:
 		if l.Next.IsZero() { // as it was told to
 			return class{}, false

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
@@ -47,6 +48,28 @@ func (f *foresight) tellGrantedElsewhere() {
 		if why != "" {
 			a.Publish(slog.LevelError, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
 		}
+	}
+}
+
+// tellLimits says of each account that would have had its turn that it waits for its broker's
+// limit.
+func (f *foresight) tellLimits() {
+	type told struct {
+		*account
+		event.Event
+	}
+	var all []told
+	f.lock.Lock()
+	if now := f.clock.Now().Wall; f.known.nature().limits != (sdk.Limits{}) {
+		for _, a := range f.accounts {
+			if e, is := (limited{a}).news(now); is {
+				all = append(all, told{a, e})
+			}
+		}
+	}
+	f.lock.Unlock()
+	for _, t := range all {
+		t.Publish(slog.LevelInfo, t.Event)
 	}
 }
 

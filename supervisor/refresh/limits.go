@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/limit"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -255,6 +256,21 @@ func (a limited) noteLimit(due time.Time, why string) {
 // broker's limit. The caller holds k.mu.
 func (a limited) waits(now time.Time) bool {
 	return a.plan.pause == promise.Limit && !now.Before(a.plan.allowance.behind)
+}
+
+// news is what is to be told of an account that waits for its broker's limit, once until it
+// asks again; ok is false if there is nothing new. The caller holds k.mu.
+func (a limited) news(now time.Time) (e event.Event, ok bool) {
+	made := a.plan.allowance.made
+	if !a.waits(now) || a.guard.Taken() || len(made) == 0 || made[len(made)-1].Attempt == a.plan.allowance.told {
+		return event.Event{}, false
+	}
+	a.plan.allowance.told = made[len(made)-1].Attempt
+	next, _ := a.plan.due()
+	return event.Event{
+		Type: event.RefreshPutOff, Kind: string(sdk.KindRateLimited), Expiry: a.rec().Token.Expiry(), Next: next,
+		Message: fmt.Sprintf("%v: %s", ErrLimit, a.plan.pauseText),
+	}, true
 }
 
 // counting puts into an intent, which is about to be announced, the account's

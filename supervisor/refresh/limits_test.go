@@ -104,6 +104,38 @@ func TestRequestsAnHourHoldOverRestarts(t *testing.T) {
 	})
 }
 
+// TestLimitIsTold: of each wait for a limit it is told once, when the account would have had its
+// turn, and with what there is to do.
+func TestLimitIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newLimitRig(t, 8*time.Minute, sdk.Limits{RequestsPerHour: 5})
+		defer r.watch()()
+		g := r.start()
+		waits := map[int]bool{} // by how often was asked before
+		for range 4 * 120 {
+			time.Sleep(30 * time.Second)
+			r.keeper.Look()
+			synctest.Wait()
+			if r.status("one").Waiting == promise.Limit {
+				waits[len(r.broker.came())] = true
+			}
+		}
+		if told := r.count(event.RefreshPutOff); told != len(waits) || told < 4 {
+			t.Errorf("told %d times of %d waits", told, len(waits))
+		}
+		for _, e := range r.events {
+			if e.Type == event.RefreshPutOff && (e.Account != "one" || e.Kind != string(sdk.KindRateLimited) || !e.Next.After(e.Time) ||
+				!strings.HasPrefix(e.Message, "the broker's limit is reached: 4 of the 5 requests that it allows an hour were made since ") ||
+				!strings.HasSuffix(e.Message, "tokenkeeper refresh one --force")) {
+				t.Errorf("%+v", e)
+			}
+		}
+		if err := g.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // What the broker has answered is taken, whatever was asked for before: it is the same
 // call again.
 func TestLimitKeepsNoAnswerBack(t *testing.T) {

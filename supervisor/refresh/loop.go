@@ -226,6 +226,7 @@ func (k *Keeper) Look() {
 		})
 	}
 	k.watch.tell(faults)
+	k.ahead.tellLimits()
 	if ask {
 		k.ahead.ask()
 	} else {

@@ -65,6 +65,8 @@ type allowance struct {
 	known bool // they were read from the store
 	// behind is when it would be due without the limit, while it is put off for that.
 	behind time.Time
+	// told is the newest request as of which it was told that the account is put off.
+	told string
 }
 
 // turn is when an account is to be looked at next.
