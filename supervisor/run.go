@@ -48,7 +48,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		roster: roster.New(opts.Config),
 		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
-	s.history = history.New(history.Config{Dir: opts.Config.StateDir, Wall: opts.Seams.Wall, Log: opts.Log})
+	s.history = history.New(history.Config{Dir: opts.Config.StateDir, Accounts: len(opts.Config.Accounts), Wall: opts.Seams.Wall, Log: opts.Log})
 	s.history.Began(opts.Version)
 	s.events.ObserveAudited(s.history.Note)
 	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Check: opts.Check, Started: s.started, Wall: opts.Seams.Wall})

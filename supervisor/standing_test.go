@@ -21,7 +21,7 @@ func TestHistoryIsWritten(t *testing.T) {
 		synctest.Wait()
 		version, stopped := w.version("main"), time.Now()
 		w.end()
-		past, err := history.Read(w.path("disk/state"))
+		past, err := history.Read(w.path("disk/state"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +59,7 @@ func TestReloadNotesHowNewAccountsStand(t *testing.T) {
 		time.Sleep(time.Minute)
 		asked := time.Now()
 		w.end()
-		past, err := history.Read(w.path("disk/state"))
+		past, err := history.Read(w.path("disk/state"), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,8 @@ func newEventsCommand(e *env) *cobra.Command {
 		Long: `Follow what happens, from now on until interrupted.
 
 With --since it begins with what has happened since TIME, from the history in
-the state directory, which survives restarts and is 4 MiB at most; with
+the state directory, which survives restarts and has the last days; if its
+oldest part is gone by then, standard error says where it begins. With
 --no-follow that is all, and no supervisor has to run. TIME is how long ago it
 was, like 90m, 2h or 3d, or a time like 14:05 (the last one), "2026-11-21 14:05"
 in the zone of this machine, or 2026-11-21T14:05:00Z.
@@ -132,12 +133,20 @@ func (v *eventsVerb) onlyPast(ctx context.Context) error {
 // showPast shows what the history has.
 func (v *eventsVerb) showPast(ctx context.Context) error {
 	of := historian{v.env}
-	past, err := of.past(ctx)
+	past, err := of.past(ctx, func(l history.Line) bool {
+		if v.account != "" {
+			return l.Account == v.account
+		}
+		return !l.Time.Before(*v.since)
+	})
 	if err == nil && v.account != "" {
 		err = of.isKnown(ctx, v.account, past)
 	}
 	if err != nil {
 		return err
+	}
+	if past.Gone && past.From.After(*v.since) {
+		v.warn("the history begins at %s; what was before that is gone from it, and may be in the log", moment.Text(past.From, v.now(), false))
 	}
 	if since := of.observed(ctx); !since.IsZero() {
 		v.warn("since %s one runs that only observes and keeps no history, so what it has seen is missing here; how things stand is in: tokenkeeper status",

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
 )
 
 // explainVerb is the environment of the verb that explains.
@@ -22,9 +23,9 @@ which version, since when and until when, what kept the next one from coming,
 which sinks had what, and what to do now.
 
 It is taken from the history that a supervisor keeps in its state directory over
-restarts, of 4 MiB at most; none has to run. TIME is a time like 14:05 (the last
-one), "2026-11-21 14:05" in the zone of this machine, or 2026-11-21T14:05:00Z,
-or how long ago it was, like 90m, 2h or 3d.
+restarts, and which has the last days; none has to run. TIME is a time like
+14:05 (the last one), "2026-11-21 14:05" in the zone of this machine, or
+2026-11-21T14:05:00Z, or how long ago it was, like 90m, 2h or 3d.
 
 Exit code 1: the history does not tell, or no account has, or had, that name.`,
 		Example: `  tokenkeeper explain schwab-main
@@ -52,7 +53,7 @@ func (e explainVerb) explain(ctx context.Context, account, text string) error {
 		}
 	}
 	of := historian(e)
-	past, err := of.past(ctx)
+	past, err := of.past(ctx, func(l history.Line) bool { return l.Account == account })
 	if err != nil {
 		return err
 	}

@@ -20,17 +20,17 @@ import (
 type historian struct{ *env }
 
 // past reads the history of the supervisor that [configured.client] would ask, whether it
-// runs or not.
-func (e historian) past(ctx context.Context) (history.Past, error) {
+// runs or not: what is wanted of it, as [history.Read] has it.
+func (e historian) past(ctx context.Context, wanted func(history.Line) bool) (history.Past, error) {
 	dir, guessed, err := e.stateDir()
 	if err != nil {
 		return history.Past{}, err
 	}
-	past, err := history.Read(dir)
+	past, err := history.Read(dir, wanted)
 	if guessed && err == nil && len(past.Lines) == 0 { // it is elsewhere than its socket, as it knows itself
 		if s := e.answered(ctx); s.StateDir != "" {
 			dir, guessed = s.StateDir, false
-			past, err = history.Read(dir)
+			past, err = history.Read(dir, wanted)
 		}
 	}
 	switch {

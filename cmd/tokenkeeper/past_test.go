@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -130,6 +131,30 @@ func TestExplain(t *testing.T) {
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
+}
+
+// Who asks for more than the history has is told where it begins, and not who asks for less, or
+// of one that is whole.
+func TestHistoryBeginsLater(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	line := func(ago time.Duration, more string) string {
+		return fmt.Sprintf(`{"time":%q,"type":"refreshed","account":"schwab-main","provider":"schwab","version":2,"message":"token refreshed"%s}`+"\n", now.Add(-ago).Format(time.RFC3339), more)
+	}
+	write(t, filepath.Join(w.state, "history"), line(50*time.Hour, `,"again":true`)+line(time.Hour, "")+line(20*time.Minute, ""))
+	const says = "the history begins at 13:20:00 60m ago; what was before that is gone from it, and may be in the log"
+	for args, want := range map[string]string{
+		"events --since 2h --no-follow": says, "events --since 2h --no-follow --json": says, "logs --since 2h": says, "logs schwab-main --since 2h": says,
+		"events --since 30m --no-follow": "", "logs schwab-main": "",
+	} {
+		got := command(t, "", append(strings.Fields(args), "-c", w.config)...)
+		if got.code != exitOK || !strings.Contains(inOneLine(got.stderr), want) || want == "" && got.stderr != "" || !strings.Contains(got.stdout, "token refreshed") {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	got := command(t, "", "explain", "schwab-main", "--at", "3h", "-c", w.config)
+	if got.code != exitFailure || !strings.Contains(got.stdout, "is not known: the history begins at 13:20:00.") {
+		t.Errorf("%+v", got)
+	}
 }
 
 // What a history says that another user has written, no terminal obeys.

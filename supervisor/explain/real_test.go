@@ -187,7 +187,7 @@ func kept(t *testing.T, lines []history.Line) []history.Line {
 	if err := w.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	past, err := history.Read(dir)
+	past, err := history.Read(dir, nil)
 	if err != nil || len(past.Lines) != len(lines)+1 {
 		t.Fatalf("%d lines, %v", len(past.Lines), err)
 	}

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -70,7 +72,7 @@ func TestHistorySurvivesRestarts(t *testing.T) {
 		w.Note(event.Event{Time: day, Type: event.Audit, Act: &event.Act{Name: "refresh", Force: true}})
 		stop()
 	}
-	past, err := Read(dir)
+	past, err := Read(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,11 +119,11 @@ func TestTornAndDamagedLines(t *testing.T) {
 		}
 		add(refreshed(2))
 	}
-	past, err := Read(dir)
+	past, err := Read(dir, nil)
 	if err != nil || len(past.Lines) != 4 {
 		t.Errorf("%d lines, %v", len(past.Lines), err)
 	}
-	if past, err := Read(t.TempDir()); err != nil || len(past.Lines) != 0 {
+	if past, err := Read(t.TempDir(), nil); err != nil || len(past.Lines) != 0 {
 		t.Errorf("of nothing: %v, %v", past, err)
 	}
 }
@@ -132,17 +134,17 @@ func TestEndsAreRepeated(t *testing.T) {
 		e.Time, e.Account = day.Add(time.Duration(minute)*time.Minute), "main"
 		return Line{Event: e}
 	}
-	got := lasting([]Line{
+	got := slices.Collect(lasting(slices.Values([]Line{
 		at(0, event.Event{Type: event.UnknownToken}), at(1, event.Event{Type: event.LoginWaits}),
 		at(2, event.Event{Type: event.Recovered, Over: event.UnknownToken}), at(3, event.Event{Type: event.Recovered, Over: event.LoginWaits}),
-	})
+	})))
 	if len(got) != 2 || got[0].Over != event.UnknownToken || got[1].Over != event.LoginWaits {
 		t.Errorf("repeated: %+v", got)
 	}
-	got = lasting([]Line{
+	got = slices.Collect(lasting(slices.Values([]Line{
 		at(0, event.Event{Type: event.Refreshed, Version: 1}), at(1, event.Event{Type: event.Imported, From: "old", Version: 7}),
 		at(2, event.Event{Type: event.Forgotten}), at(3, event.Event{Type: event.Refreshed, Version: 8}),
-	})
+	})))
 	if len(got) != 3 || got[0].From != "old" || got[1].Type != event.Forgotten || got[2].Version != 8 {
 		t.Errorf("repeated of a rename and a removal: %+v", got)
 	}
@@ -151,18 +153,91 @@ func TestEndsAreRepeated(t *testing.T) {
 // Of a file that is larger than any of a ring, which somebody else has made, the end is read.
 func TestNoMoreIsReadThanARingHas(t *testing.T) {
 	dir := t.TempDir()
+	for version, name := range map[uint64]string{1: beforeName, 3: fileName} {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY, 0o600)
+		for n, at := range []int64{0, most / 2} {
+			line, merr := Line{Event: refreshed(version + uint64(n))}.marshal()
+			if _, werr := f.WriteAt(append([]byte("\n"), line...), at); errors.Join(err, merr, werr) != nil {
+				t.Fatal(err, merr, werr)
+			}
+		}
+		_ = f.Close()
+	}
+	past, err := Read(dir, nil)
+	if err != nil || len(past.Lines) != 2 || past.Lines[0].Version != 2 || past.Lines[1].Version != 4 {
+		t.Errorf("%+v, %v", past, err)
+	}
+}
+
+// TestRoomForEveryAccount: of however many accounts, as far as README.md says so, two days of
+// refreshes with two deliveries are kept when the ring has just turned.
+func TestRoomForEveryAccount(t *testing.T) {
+	const line, aDay = 800, 24 * 60 / 25 // bytes of a refresh, as TestRingIsBounded has it; every 25 minutes
+	w := New(Config{Dir: t.TempDir(), Accounts: 100, Wall: func() time.Time { return day }, Log: quiet()})
+	for accounts, size := range map[int]int64{0: 4 << 20, 1: 4 << 20, 16: 4 << 20, 17: 17 << 18, 100: 25 << 20, 256: 64 << 20, 300: 64 << 20, 100_000: 64 << 20} {
+		if accounts == 100 && w.size.Load() != size {
+			t.Errorf("at the start it has %d bytes", w.size.Load())
+		}
+		w.Configured(make([]string, accounts), nil)
+		if got := w.size.Load(); got != size {
+			t.Errorf("%d accounts have %d bytes", accounts, got)
+		}
+		if need := int64(accounts) * line * aDay * 2; accounts <= 300 && size/2 < need {
+			t.Errorf("%d accounts need %d bytes for two days", accounts, need)
+		}
+		w.Configured(make([]string, 100), nil)
+	}
+}
+
+// TestAsideLeavesThePast: who adds a line without a supervisor does not know how many accounts
+// it has, and takes nothing of what those have filled.
+func TestAsideLeavesThePast(t *testing.T) {
+	dir := t.TempDir()
+	r := ring{dir, sizeFor(100) / 2}
 	line, err := Line{Event: refreshed(1)}.marshal()
+	if err == nil {
+		err = r.add(bytes.Repeat(line, 2*least/len(line)))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{fileName, beforeName} {
-		if err := os.WriteFile(filepath.Join(dir, name), bytes.Repeat(line, 3*DefaultSize/len(line)), 0o600); err != nil {
+	if err := Aside(dir, event.Event{Time: day, Type: event.Paused, Account: "schwab-main"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(r.path(beforeName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it has turned: %v", err)
+	}
+}
+
+// TestOnlyWhatIsWanted: of many accounts, who asks for one has in memory what is told of it, and
+// what tells when the history and its runs begin and end.
+func TestOnlyWhatIsWanted(t *testing.T) {
+	dir := t.TempDir()
+	r := ring{dir, least / 2}
+	at := func(minute int, is event.Type, account string) {
+		t.Helper()
+		if err := put(r, event.Event{Time: day.Add(time.Duration(minute) * time.Minute), Type: is, Account: account}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	past, err := Read(dir)
-	if n := len(past.Lines); err != nil || n == 0 || n > DefaultSize/len(line) {
-		t.Errorf("%d lines of %d bytes, %v", n, len(line), err)
+	for n, account := range []string{"a", "b", "main", "c", "d"} {
+		at(n, event.Refreshed, account)
+	}
+	at(10, RunBegan, "") // the one before was killed
+	at(11, event.Refreshed, "e")
+	at(12, RunEnded, "")
+	at(13, event.Refreshed, "f") // a begin that could not be written
+	at(14, event.Refreshed, "g")
+	at(15, RunBegan, "")
+	at(16, event.Refreshed, "h")
+	at(17, event.Refreshed, "i")
+	past, err := Read(dir, func(l Line) bool { return l.Account == "main" })
+	said := ""
+	for _, l := range past.Lines {
+		said += cmp.Or(l.Account, string(l.Type)) + " "
+	}
+	if want := "a main d run_began run_ended f g run_began i "; err != nil || said != want || past.Gone || !past.From.Equal(day) {
+		t.Errorf("%s, want %s; %+v, %v", said, want, past, err)
 	}
 }
 
@@ -203,9 +278,12 @@ func TestRingIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes after refresh %d", onDisk, version)
 		}
 	}
-	past, err := Read(dir)
+	past, err := Read(dir, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !past.Gone || !past.From.After(refreshed(1).Time) || past.Lines[0].Time.After(past.From) {
+		t.Errorf("it begins %s, something is gone: %v", past.From, past.Gone)
 	}
 	known := map[event.Type]Line{}
 	for _, l := range past.Lines {
@@ -228,7 +306,7 @@ func TestRingIsBounded(t *testing.T) {
 		seen[key] = true
 	}
 	each := bytes / refreshes
-	t.Logf("%d bytes for a refresh and its delivery to two sinks: %d refreshes in %d MiB", each, DefaultSize/2/each, DefaultSize>>20)
+	t.Logf("%d bytes for a refresh and its delivery to two sinks: %d refreshes in %d MiB", each, least/2/each, least>>20)
 	if each > 800 {
 		t.Errorf("a refresh takes %d bytes; README.md says less than 800", each)
 	}
@@ -252,7 +330,7 @@ func TestDiskHoldsUpNobody(t *testing.T) {
 			}
 			w.Note(refreshed(2))
 			stop()
-			past, err := Read(dir)
+			past, err := Read(dir, nil)
 			if err != nil || strings.Join(types(past.Lines), " ") != "history_lost refreshed run_ended" || !strings.Contains(past.Lines[0].Message, ": 3") {
 				t.Errorf("%v, %v", past.Lines, err)
 			}
@@ -298,7 +376,7 @@ func TestDiskHoldsUpNobody(t *testing.T) {
 		if err := (ring{dir, 1 << 10}).add([]byte("{}\n")); err == nil {
 			t.Error("a folder takes it")
 		}
-		if _, err := Read(dir); err == nil {
+		if _, err := Read(dir, nil); err == nil {
 			t.Error("a folder can be read")
 		}
 	})
@@ -330,7 +408,7 @@ func TestStormIsBounded(t *testing.T) {
 			}
 		}
 	}
-	past, err := Read(dir)
+	past, err := Read(dir, nil)
 	if err != nil || len(past.Lines) == 0 {
 		t.Fatalf("%v, %v", past, err)
 	}

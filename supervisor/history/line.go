@@ -6,6 +6,7 @@ package history
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"strings"
 	"time"
 
@@ -80,20 +81,10 @@ func (l Line) marshal() ([]byte, error) {
 
 func whole(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
-// parse reads what was written. What is torn or damaged is left out.
-func parse(text []byte) (lines []Line) {
-	for line := range bytes.Lines(text) {
-		var l Line
-		if json.Unmarshal(line, &l) == nil && l.Type != "" && !l.Time.IsZero() {
-			lines = append(lines, l)
-		}
-	}
-	return lines
-}
-
 // lasting are those of the lines that have to be known to understand what follows them:
 // the newest of each kind about each subject, but what an account's newer token has ended.
-func lasting(lines []Line) (kept []Line) {
+// They are gone through twice.
+func lasting(lines iter.Seq[Line]) iter.Seq[Line] {
 	type subject struct {
 		is                      event.Type
 		account, provider, sink string
@@ -119,17 +110,24 @@ func lasting(lines []Line) (kept []Line) {
 		}
 		return s
 	}
-	for n, l := range lines {
+	n := 0
+	for l := range lines {
 		newest[of(l)] = n
+		n++
 	}
-	for n, l := range lines {
-		s := of(l)
-		since, has := newest[subject{is: token, account: l.Account}]
-		stays := s.is == token || s.is == event.Paused || s.is == renamed || s.is == event.Forgotten || l.Sink != ""
-		if newest[s] == n && l.Type != Lost && l.Type != event.Audit && (stays || l.Account == "" || !has || n > since) {
-			l.Again = true
-			kept = append(kept, l)
+	return func(yield func(Line) bool) {
+		n := -1
+		for l := range lines {
+			n++
+			s := of(l)
+			since, has := newest[subject{is: token, account: l.Account}]
+			stays := s.is == token || s.is == event.Paused || s.is == renamed || s.is == event.Forgotten || l.Sink != ""
+			if newest[s] != n || l.Type == Lost || l.Type == event.Audit || !stays && l.Account != "" && has && n <= since {
+				continue
+			}
+			if l.Again = true; !yield(l) {
+				return
+			}
 		}
 	}
-	return kept
 }

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,9 +20,14 @@ import (
 const (
 	fileName   = "history"
 	beforeName = "history.before"
-	// DefaultSize is that of both.
-	DefaultSize = 4 << 20
+	// least and most are the sizes of both together, and forEach is what an account adds.
+	least   = 4 << 20
+	most    = 64 << 20
+	forEach = 256 << 10
 )
+
+// sizeFor is how large the ring of so many accounts is, so that it keeps two days of them.
+func sizeFor(accounts int) int64 { return min(max(least, int64(accounts)*forEach), most) }
 
 // ring is where lines are added. Nothing stays open between two writes, so that it does not
 // matter what somebody does with the files meanwhile.
@@ -154,17 +158,23 @@ func torn(f *os.File, size int64) bool {
 // what has to be known of it. Where it can't take that place, as a folder stands there, its
 // newest half stays in the one file that there is.
 func (r ring) turn() error {
-	full := r.read(fileName)
+	full := r.part(fileName)
+	defer full.close()
 	if full.err != nil {
 		return full.err
 	}
 	var stays []byte
-	gone := full.text
+	gone := full
 	if os.Rename(r.path(fileName), r.path(beforeName)) != nil {
-		half := len(gone) / 2
-		half += bytes.IndexByte(gone[half:], '\n') + 1
-		gone, stays = gone[:half], gone[half:]
+		half := full.end(min(full.text.Size(), r.half) / 2)
+		text, err := io.ReadAll(half)
+		if err != nil {
+			return err
+		}
+		stays = text[bytes.IndexByte(text, '\n')+1:]
+		gone.text = io.NewSectionReader(full.text, 0, full.text.Size()-int64(len(stays)))
 	}
+	begin := r.begin(gone)
 	f, size, err := r.open()
 	if err != nil {
 		return err
@@ -173,25 +183,31 @@ func (r ring) turn() error {
 		err = f.Truncate(0)
 	}
 	if err == nil {
-		_, err = f.Write(append(r.begin(gone), stays...))
+		_, err = f.Write(append(begin, stays...))
 	}
 	return errors.Join(err, f.Close())
 }
 
-// begin is what has to be known of lines that will be gone, as lines.
-func (r ring) begin(gone []byte) (begin []byte) {
-	known := lasting(parse(gone))
-	for n := len(known) - 1; n >= 0; n-- {
-		line, err := known[n].marshal()
-		if err != nil || int64(len(begin)+len(line)) > r.half/4 {
-			break
+// begin is what has to be known of lines that will be gone, as lines: the newest of them, as
+// far as there is room.
+func (r ring) begin(gone part) []byte {
+	var known [][]byte
+	room := r.half / 4
+	for l := range lasting(gone.lines) {
+		line, err := l.marshal()
+		if err != nil {
+			continue
 		}
-		begin = append(line, begin...)
+		known, room = append(known, line), room-int64(len(line))
+		for ; room < 0; known = known[1:] {
+			room += int64(len(known[0]))
+		}
 	}
-	return begin
+	return bytes.Join(known, nil)
 }
 
-// Aside adds what a person has done to a state directory in which no supervisor runs.
+// Aside adds what a person has done to a state directory in which no supervisor runs. When
+// the ring turns is for a supervisor to know, which has so many accounts.
 func Aside(stateDir string, done ...event.Event) error {
 	var text []byte
 	for _, e := range done {
@@ -201,78 +217,5 @@ func Aside(stateDir string, done ...event.Event) error {
 		}
 		text = append(text, line...)
 	}
-	return ring{stateDir, DefaultSize / 2}.add(text)
-}
-
-// Past is what the ring holds.
-type Past struct {
-	Lines []Line
-	// Unread are why a part of it can't be read, and what to do. Cut: that is the newest part.
-	Unread []error
-	Cut    bool
-}
-
-// Has says whether it tells of an account, under this name at some time. What a client has
-// asked for is no proof of one.
-func (p Past) Has(account string) bool {
-	return slices.ContainsFunc(p.Lines, func(l Line) bool {
-		return l.Type != event.Audit && (l.Account == account || l.From == account) || slices.Contains(l.Accounts, account)
-	})
-}
-
-// Read reads the ring of a state directory, whether a supervisor runs or not. None at all is
-// no error: there has been no supervisor yet. It fails if nothing of it can be read.
-func Read(stateDir string) (Past, error) {
-	r := ring{stateDir, DefaultSize / 2}
-	const tries = 3
-	var before, after part
-	for range tries {
-		after = r.read(fileName)
-		before = r.read(beforeName)
-		if after.info == nil || before.info == nil || !os.SameFile(after.info, before.info) { // otherwise it has turned meanwhile
-			break
-		}
-		after = part{}
-	}
-	switch failed := errors.Join(after.err, before.err); {
-	case failed == nil:
-	case after.info == nil && before.info == nil:
-		return Past{}, failed
-	}
-	past := Past{Lines: parse(before.text), Cut: after.err != nil}
-	for _, err := range []error{before.err, after.err} {
-		if err != nil {
-			past.Unread = append(past.Unread, err)
-		}
-	}
-	repeated := len(past.Lines) > 0
-	for _, l := range parse(after.text) {
-		if !l.Again || !repeated {
-			past.Lines = append(past.Lines, l)
-		}
-	}
-	return past, nil
-}
-
-// part is one of the files as it was read; info is nil if it was not, or is not there.
-type part struct {
-	text []byte
-	info fs.FileInfo
-	err  error
-}
-
-// read is what a file holds. Of one that is larger than we make it, it is the end.
-func (r ring) read(name string) part {
-	f, info, err := openFile(r.path(name), os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return part{}
-	} else if err != nil {
-		return part{err: err}
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.NewSectionReader(f, max(0, info.Size()-r.half), r.half))
-	if err != nil {
-		return part{err: err}
-	}
-	return part{text, info, nil}
+	return ring{stateDir, most / 2}.add(text)
 }

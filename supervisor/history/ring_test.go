@@ -40,7 +40,7 @@ func TestPartThatIsNoFile(t *testing.T) {
 				if err = errors.Join(err, stand(r.path(name))); err != nil {
 					t.Fatal(err)
 				}
-				past, err := Read(dir)
+				past, err := Read(dir, nil)
 				if err != nil || len(past.Lines) != 1 || past.Cut != (name == fileName) || len(past.Unread) != 1 ||
 					!strings.Contains(past.Unread[0].Error(), r.path(name)+" is "+what+" and no history: move it away") {
 					t.Errorf("%+v, %v", past, err)
@@ -63,7 +63,7 @@ func TestPartThatIsNoFile(t *testing.T) {
 						t.Fatalf("%v, %v", info, err)
 					}
 				}
-				past, err = Read(dir)
+				past, err = Read(dir, nil)
 				if err != nil || past.Lines[len(past.Lines)-1].Version != 101 || !slices.ContainsFunc(past.Lines, func(l Line) bool { return l.Type == event.Paused }) {
 					t.Errorf("%d lines, %v", len(past.Lines), err)
 				}

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -18,10 +18,10 @@ import (
 type Config struct {
 	// Dir is the state directory.
 	Dir string
-	// Size of the ring; 0: [DefaultSize].
-	Size int64
-	Wall func() time.Time
-	Log  *slog.Logger
+	// Accounts is how many there are until [Writer.Configured] says otherwise.
+	Accounts int
+	Wall     func() time.Time
+	Log      *slog.Logger
 }
 
 const (
@@ -33,8 +33,9 @@ const (
 
 // Writer adds to the ring. It is safe for concurrent use.
 type Writer struct {
-	cfg Config
-	put func(text []byte) error // to the disk
+	cfg  Config
+	put  func(text []byte) error // to the disk
+	size atomic.Int64            // of the ring
 
 	mu      sync.Mutex
 	waiting []Line
@@ -48,7 +49,10 @@ type Writer struct {
 
 // New writes nothing before [Writer.Run].
 func New(c Config) *Writer {
-	return &Writer{cfg: c, put: ring{c.Dir, cmp.Or(c.Size, DefaultSize) / 2}.add, more: make(chan struct{}, 1)}
+	w := &Writer{cfg: c, more: make(chan struct{}, 1)}
+	w.put = func(text []byte) error { return ring{c.Dir, w.size.Load() / 2}.add(text) }
+	w.size.Store(sizeFor(c.Accounts))
+	return w
 }
 
 // Note takes an event, and waits for nothing. Who reads tokens is not for the history: some
@@ -73,8 +77,9 @@ const (
 	MostStanding = 100
 )
 
-// Configured notes which accounts and sinks there are from now on.
+// Configured notes which accounts and sinks there are from now on, and makes room for those.
 func (w *Writer) Configured(accounts, sinks []string) {
+	w.size.Store(sizeFor(len(accounts)))
 	l := Line{Event: event.Event{Type: Configured, Message: fmt.Sprintf("accounts that are configured: %d", len(accounts))}}
 	if len(accounts) <= mostNamed {
 		l.Accounts = append([]string{}, accounts...)
