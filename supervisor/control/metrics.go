@@ -35,6 +35,7 @@ func (m monitored) metrics(w http.ResponseWriter, r *http.Request) {
 	var all families
 	all.ofStatus(status)
 	all.ofSinks(sinks.Sinks)
+	all.ofMemory(status, sinks.Sinks)
 	all.ofAlerts(alerts.Alerts)
 	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
@@ -64,7 +65,7 @@ func (all *families) ofStatus(s Status) {
 			func(h heartbeat.Status) float64 { return truth(h.State == heartbeat.Beating) })
 	}
 	if s.Metrics != nil {
-		supervisor.moment("tokenkeeper_metrics_certificate_expiry_timestamp_seconds", "When the certificate ends with which metrics are served over TCP.",
+		supervisor.moment("tokenkeeper_metrics_certificate_expiration_timestamp_seconds", "When the certificate ends with which metrics are served over TCP.",
 			func(s Status) time.Time { return s.Metrics.CertificateExpiry })
 		supervisor.gauge("tokenkeeper_metrics_certificate_unusable", "1 while the certificate in the files can't be used, and so the one before is shown.",
 			func(s Status) float64 { return truth(s.Metrics.CertificateProblem != "") })
@@ -85,11 +86,11 @@ func (all *families) ofStatus(s Status) {
 		func(a Account) float64 { return float64(a.Failures) })
 	account.gauge("tokenkeeper_account_version", "Version of the newest token.",
 		func(a Account) float64 { return float64(a.Version) })
-	account.moment("tokenkeeper_access_token_expiry_timestamp_seconds", "When the access token dies; left out if there is none.",
+	account.moment("tokenkeeper_access_token_expiration_timestamp_seconds", "When the access token dies; left out if there is none.",
 		func(a Account) time.Time { return a.Expiry })
-	account.moment("tokenkeeper_refresh_token_expiry_timestamp_seconds", "When the refresh token dies; left out if nobody knows.",
+	account.moment("tokenkeeper_refresh_token_expiration_timestamp_seconds", "When the refresh token dies; left out if nobody knows.",
 		func(a Account) time.Time { return a.RefreshExpiry })
-	account.moment("tokenkeeper_grant_expiry_timestamp_seconds", "When the login is over, however it is refreshed; left out if nobody knows, or it does not end so.",
+	account.moment("tokenkeeper_grant_expiration_timestamp_seconds", "When the login is over, however it is refreshed; left out if nobody knows, or it does not end so.",
 		func(a Account) time.Time { return a.GrantExpiry })
 	account.moment("tokenkeeper_account_due_timestamp_seconds", "When the account is due; left out if it is not by itself.",
 		func(a Account) time.Time { return a.Due })
@@ -107,9 +108,9 @@ func (all *families) ofStatus(s Status) {
 		func(p Provider) float64 { return truth(p.Stuck) })
 	provider.gauge("tokenkeeper_provider_generation", "Runs of the provider's process.",
 		func(p Provider) float64 { return float64(p.Generation) })
-	provider.gauge("tokenkeeper_provider_crashes", "Ends of the process that nobody asked for.",
+	provider.counter("tokenkeeper_provider_crashes_total", "Ends of the process that nobody asked for.",
 		func(p Provider) float64 { return float64(p.Crashes) })
-	provider.gauge("tokenkeeper_provider_restarts", "Restarts of the process that a person asked for.",
+	provider.counter("tokenkeeper_provider_restarts_total", "Restarts of the process that a person asked for.",
 		func(p Provider) float64 { return float64(p.Restarts) })
 	provider.gauge("tokenkeeper_provider_in_flight", "Attempts in flight.",
 		func(p Provider) float64 { return float64(p.InFlight) })

@@ -1,6 +1,9 @@
 package control
 
 import (
+	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +51,7 @@ func TestMetrics(t *testing.T) {
 			{Name: "none"},
 		},
 		Providers: []Provider{{
-			Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1}, Stuck: true,
+			Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1, Restarts: 5}, Stuck: true,
 			Measured: refresh.Measured{
 				Ended: map[refresh.Outcome]uint64{{Act: "refresh", Result: "ok"}: 7, {Act: "refresh", Result: "transient"}: 2},
 				Took:  refresh.Spread{Bounds: []float64{0.5, 1}, Within: []uint64{6, 8}, Count: 9, Sum: 5.5},
@@ -62,18 +65,18 @@ func TestMetrics(t *testing.T) {
 		"tokenkeeper_account_ambiguous{account=\"two\",provider=\"odd\\\"name\"} 0\n",
 		"tokenkeeper_account_valid{account=\"one\",provider=\"saxo\"} 1\n",
 		"tokenkeeper_account_needs_login{account=\"two\",provider=\"odd\\\"name\"} 1\n",
-		"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n",
+		"tokenkeeper_access_token_expiration_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n",
 		"tokenkeeper_provider_running{provider=\"saxo\"} 1\n", "tokenkeeper_provider_parked{provider=\"saxo\"} 0\n", "tokenkeeper_provider_stuck{provider=\"saxo\"} 1\n",
 		"tokenkeeper_metrics_certificate_unusable 1\n",
 		"gauge\ntokenkeeper_account_outage_budget_seconds{account=\"one\",provider=\"saxo\"} 90\n# ",
 		"gauge\ntokenkeeper_account_outage_budget_worst_seconds{account=\"one\",provider=\"saxo\"} 60\n# ",
 		"gauge\ntokenkeeper_account_outage_budget_planned_seconds{account=\"one\",provider=\"saxo\"} 300\n# ",
 		// Of each end that nobody knows there is no sample.
-		"gauge\ntokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n" +
-			"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"two\",provider=\"odd\\\"name\"} 1.79999994e+09\n# ",
-		"gauge\ntokenkeeper_refresh_token_expiry_timestamp_seconds{account=\"two\",provider=\"odd\\\"name\"} 1.8000036e+09\n# ",
-		"gauge\ntokenkeeper_grant_expiry_timestamp_seconds{account=\"two\",provider=\"odd\\\"name\"} 1.8000072e+09\n# ",
-		"tokenkeeper_build_info{version=\"1.2.3\"} 1\n", "tokenkeeper_metrics_certificate_expiry_timestamp_seconds 1.8000036e+09\n",
+		"gauge\ntokenkeeper_access_token_expiration_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n" +
+			"tokenkeeper_access_token_expiration_timestamp_seconds{account=\"two\",provider=\"odd\\\"name\"} 1.79999994e+09\n# ",
+		"gauge\ntokenkeeper_refresh_token_expiration_timestamp_seconds{account=\"two\",provider=\"odd\\\"name\"} 1.8000036e+09\n# ",
+		"gauge\ntokenkeeper_grant_expiration_timestamp_seconds{account=\"two\",provider=\"odd\\\"name\"} 1.8000072e+09\n# ",
+		"tokenkeeper_build_info{version=\"1.2.3\"} 1\n", "tokenkeeper_metrics_certificate_expiration_timestamp_seconds 1.8000036e+09\n",
 		"tokenkeeper_account_last_refresh_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.8e+09\n",
 		"# TYPE tokenkeeper_attempts_total counter\ntokenkeeper_attempts_total{provider=\"saxo\",act=\"refresh\",result=\"ok\"} 7\n" +
 			"tokenkeeper_attempts_total{provider=\"saxo\",act=\"refresh\",result=\"transient\"} 2\n",
@@ -81,6 +84,7 @@ func TestMetrics(t *testing.T) {
 		"tokenkeeper_attempt_duration_seconds_bucket{provider=\"saxo\",le=\"+Inf\"} 9\ntokenkeeper_attempt_duration_seconds_sum{provider=\"saxo\"} 5.5\n",
 		"tokenkeeper_heartbeat_beating{to=\"hc-ping.com\"} 1\n",
 		"tokenkeeper_sink_behind_versions{sink=\"bot\",account=\"one\"} 1\n",
+		"counter\ntokenkeeper_provider_crashes_total{provider=\"saxo\"} 1\n", "counter\ntokenkeeper_provider_restarts_total{provider=\"saxo\"} 5\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, got)
@@ -119,10 +123,47 @@ func TestMetricsOfSinksAndAlerts(t *testing.T) {
 		"tokenkeeper_sink_disabled{sink=\"vault\",type=\"redis\"} 1\n",
 		"tokenkeeper_sink_open_notices{sink=\"vault\",type=\"redis\"} 5\n",
 		"TYPE tokenkeeper_sink_process_running gauge\ntokenkeeper_sink_process_running{sink=\"vault\",type=\"redis\"} 1\n# ",
+		"counter\ntokenkeeper_sink_process_crashes_total{sink=\"vault\",type=\"redis\"} 3\n",
 		"tokenkeeper_alerts_open{type=\"needs_login\"} 2\ntokenkeeper_alerts_open{type=\"sink_failing\"} 0\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, got)
 		}
+	}
+}
+
+// TestMemoryOfProcesses: that of the supervisor, and of each process of its own that runs.
+func TestMemoryOfProcesses(t *testing.T) {
+	sleeper := exec.Command("sleep", "1000")
+	if err := sleeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = sleeper.Process.Kill()
+		_ = sleeper.Wait()
+	})
+	held := make([]byte, 64<<20) // resident once it is written to
+	for n := 0; n < len(held); n += os.Getpagesize() {
+		held[n] = 1
+	}
+	var all families
+	all.ofMemory(Status{PID: os.Getpid(), Providers: []Provider{
+		{Name: "saxo", Status: process.Status{PID: sleeper.Process.Pid}}, {Name: "parked"},
+	}}, []Sink{{Name: "bot"}, {Name: "vault", Process: &SinkProcess{PID: sleeper.Process.Pid}}, {Name: "gone", Process: &SinkProcess{}}})
+	runtime.KeepAlive(held)
+	if len(all) != 1 || all[0].GetName() != "tokenkeeper_process_resident_memory_bytes" {
+		t.Fatalf("%v", all)
+	}
+	exposed(t, all)
+	said := ""
+	for _, m := range all[0].GetMetric() {
+		said += m.GetLabel()[0].GetValue() + " " + m.GetLabel()[1].GetValue() + ", "
+		bytes := m.GetGauge().GetValue()
+		if own := m.GetLabel()[0].GetValue() == "supervisor"; own && bytes < float64(len(held)) || !own && (bytes < 64<<10 || bytes > 32<<20) {
+			t.Errorf("%v has %.0f bytes", m.GetLabel(), bytes)
+		}
+	}
+	if want := "supervisor , provider saxo, sink vault, "; said != want {
+		t.Errorf("of %s and not of %s", said, want)
 	}
 }

@@ -39,7 +39,7 @@ func (all *families) ofSinks(sinks []Sink) {
 	plugins := family[Sink]{all, slices.DeleteFunc(slices.Clone(sinks), func(s Sink) bool { return s.Process == nil }), sink.labels}
 	plugins.gauge("tokenkeeper_sink_process_running", "1 while the sink's process serves.",
 		func(s Sink) float64 { return truth(s.Process.State == ProviderRunning) })
-	plugins.gauge("tokenkeeper_sink_process_crashes", "Ends of the process that nobody asked for.",
+	plugins.counter("tokenkeeper_sink_process_crashes_total", "Ends of the process that nobody asked for.",
 		func(s Sink) float64 { return float64(s.Process.Crashes) })
 }
 

@@ -64,6 +64,7 @@ func exposedLabels(t *testing.T) map[string][]string {
 		Providers: []Provider{{Name: "p", Measured: refresh.Measured{Ended: map[refresh.Outcome]uint64{{Act: "refresh", Result: "ok"}: 1}}}},
 	})
 	all.ofSinks([]Sink{{Name: "s", Process: &SinkProcess{}, Summary: sink.Summary{LastDelivery: at}}})
+	all.ofMemory(Status{PID: os.Getpid()}, nil)
 	all.ofAlerts([]event.Alert{{Type: event.LoginDueSoon}})
 	names := map[string][]string{}
 	for line := range strings.Lines(exposed(t, all)) {
