@@ -52,3 +52,8 @@ type Field struct {
 
 // Fields are the keys of an object.
 type Fields map[string]Field
+
+// isSecret says whether its value under a key is, or sounds as if it were, a secret.
+func (f Field) isSecret(key string) bool {
+	return f.Holds == Secret || f.Holds == Secrets || f.Holds == SecretOrList || SoundsSecret(key)
+}

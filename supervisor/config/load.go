@@ -116,7 +116,7 @@ func (l *loader) load(data []byte) (*Config, []Warning, error) {
 	if root.below == nil && len(l.problems) > 0 {
 		return nil, nil, l.problems
 	}
-	(&overrides{findings: l.findings, schema: l.schema, root: root}).lay()
+	(&overrides{findings: l.findings, schema: l.schema, root: root, fixed: l.references.fixed}).lay()
 	l.root = Object{l, root, l.schema.Fields, nil, ""}
 	cfg := l.decode()
 	l.validate(cfg)

@@ -39,6 +39,7 @@ type overrides struct {
 	*findings
 	schema Field
 	root   *entry
+	fixed  map[string]bool // see [Config.FixedReferences]
 
 	read  []override
 	known []string                     // all variables, once somebody has asked
@@ -51,6 +52,8 @@ type override struct {
 	path  []string
 	value any
 	wrong *Fault // it can't be used
+	// once: a secret that stands in a variable, which a process is given once.
+	once bool
 }
 
 func (o *overrides) lay() {
@@ -67,6 +70,9 @@ func (o *overrides) lay() {
 		over := o.read[above.Int(key)]
 		if over.wrong != nil {
 			continue
+		}
+		if over.once {
+			o.fixed[over.at.key] = true
 		}
 		e := o.root.make(over.path...)
 		e.at, e.value = over.at, over.value
@@ -171,6 +177,7 @@ func (o *overrides) add(at Place, f Field, path []string, raw string) (key strin
 	}
 	over := override{at: at, path: path}
 	raw = trimmed(raw)
+	over.once = at.layer == inEnvironment && !strings.Contains(raw, "${") && f.isSecret(path[len(path)-1])
 	switch f.Holds {
 	case rows:
 		o.report(at, "can't be given here", "write it into the configuration file")

@@ -97,6 +97,24 @@ func TestFixedReferences(t *testing.T) {
 	}
 }
 
+// So is a secret that a variable of its own puts in the place of what the file says; what refers
+// to a file is read again.
+func TestFixedOverrides(t *testing.T) {
+	src := source(t, `accounts:
+  a-b: {provider: saxo, client_id: "1", client_secret: "${env:CANARY}"}
+  c: {provider: saxo, client_id: "2", client_secret: "${env:CANARY}"}
+`)
+	secretFiles(t, src.Dir)
+	src.Environ = environ(append(src.Environ(), "CANARY="+canary, "TOKENKEEPER_ACCOUNTS__A_B__CLIENT_SECRET=other", "TOKENKEEPER_ACCOUNTS__A_B__SETTINGS__APP_PASSWORD=x",
+		"TOKENKEEPER_METRICS__TOKEN=0123456789abcdef0123456789abcdef", "TOKENKEEPER_METRICS__LISTEN=127.0.0.1:9464",
+		"TOKENKEEPER_ACCOUNTS__C__CLIENT_SECRET=${file:"+src.Dir+"/plain}", "TOKENKEEPER_ACCOUNTS__C__CLIENT_ID=3", "TOKENKEEPER_LOG__LEVEL=debug")...)
+	cfg, _ := load(t, src)
+	want := []string{"TOKENKEEPER_ACCOUNTS__A_B__CLIENT_SECRET", "TOKENKEEPER_ACCOUNTS__A_B__SETTINGS__APP_PASSWORD", "TOKENKEEPER_METRICS__TOKEN"}
+	if !slices.Equal(cfg.FixedReferences, want) {
+		t.Errorf("%q", cfg.FixedReferences)
+	}
+}
+
 func TestBadReferences(t *testing.T) {
 	for ref, want := range map[string]string{
 		"${env:GONE}":                "the environment variable GONE is not set; set it for the service, or refer to a file with ${file:PATH}",

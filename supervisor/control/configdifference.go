@@ -25,7 +25,8 @@ type ConfigDifference struct {
 	// becomes of their logins without it.
 	Left []LeftLogin `json:"left_logins,omitempty"`
 	// FixedReferences of what runs, as they are written, are not read again while it does:
-	// to variables, and to the service's credentials.
+	// to variables, and to the service's credentials; and the names of overriding variables
+	// that hold a secret.
 	FixedReferences []string `json:"fixed_references,omitempty"`
 }
 
