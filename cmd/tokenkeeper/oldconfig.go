@@ -53,8 +53,8 @@ func oldProgram(s control.Status, now time.Time) string {
 	if !s.ProgramReplaced {
 		return ""
 	}
-	return fmt.Sprintf("%s is another program than the one that the supervisor (PID %d) was started with, %s: that one (%s) goes on, and its providers with it. "+
-		"To use the new one: stop the supervisor and start it again (systemctl restart tokenkeeper)",
+	return fmt.Sprintf("%s is another program than the one that the supervisor (PID %d) was started with, %s: that one (%s) goes on, and its providers with it; "+
+		"to use the new one, stop the supervisor and start it again (systemctl restart tokenkeeper)",
 		s.Program, s.PID, moment.Relative(s.StartedAt, now), s.Version)
 }
 

@@ -179,14 +179,14 @@ func TestDiagnose(t *testing.T) {
 		"an old kernel": {func(w *World, _ *Setup) {
 			w.Features = func() []Feature { return []Feature{{"pidfd_open", "processes are watched by it", fail}} }
 		}, 1, []string{"warning kernel: pidfd_open can't be used (told by nobody): processes are watched by it; look at the kernel"}, nil},
-		"an old program": {func(w *World, s *Setup) { s.Version, s.OldProgram = "v2", "It is old." }, 1, []string{"warning supervisor: It is old."}, nil},
+		"an old program": {func(w *World, s *Setup) { s.Version, s.OldProgram = "v2", "It is old; start it again" }, 1, []string{"warning supervisor: It is old; start it again"}, nil},
 		"one that nobody can see": {func(w *World, s *Setup) { s.Status, s.StateDir, s.Unseen = nil, "", "nobody tells where" }, 0, nil,
 			[]string{"whether a supervisor runs: nobody tells where"}},
 		"one without its directory": {func(w *World, s *Setup) { s.Status, s.Silent = nil, "has been moved" }, 2,
 			[]string{"fault supervisor: /state: has been moved; if it stays so, restart that one"}, nil},
 		"what check has found": {func(w *World, s *Setup) {
 			s.Checked = []Finding{{Warning, "", "one", ""}, {Fault, "", "two", "do it"}}
-		}, 2, []string{"fault configuration: two; do it", "warning configuration: one"}, nil},
+		}, 2, []string{"fault configuration: two; do it", "warning configuration: one; put that right; tokenkeeper check"}, nil},
 		"what was not checked": {func(w *World, s *Setup) { s.Unchecked = "the secrets" }, 0, nil, []string{"the secrets"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,6 +197,9 @@ func TestDiagnose(t *testing.T) {
 				var found []string
 				for _, f := range d.Findings {
 					found = append(found, string(f.Severity)+" "+f.Line())
+					if f.Remedy == "" || f.Message == "" {
+						t.Errorf("nobody is told what to do: %+v", f)
+					}
 				}
 				begin(t, "found", found, tt.found)
 				begin(t, "not examined", d.Unexamined, tt.unexamined)

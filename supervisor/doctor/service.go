@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,17 +40,26 @@ func (w World) supervisor(s Setup) (found []Finding, err error) {
 	}
 	switch {
 	case s.OldProgram != "":
-		found = append(found, Finding{Severity: Warning, Message: s.OldProgram})
+		found = append(found, replaced(s.OldProgram))
 	case s.Status.Version != s.Version:
 		found = append(found, Finding{Severity: Warning, Message: fmt.Sprintf("the supervisor (PID %d) is version %s, and this program is %s", s.Status.PID, s.Status.Version, s.Version),
 			Remedy: "run the program of that version, which is " + s.Status.Program + ", or restart the supervisor with this one"})
 	}
 	for _, p := range s.Status.Providers {
 		if p.OldProgram != "" {
-			found = append(found, Finding{Severity: Warning, Message: "provider " + p.Name + ": " + p.OldProgram})
+			found = append(found, replaced("provider "+p.Name+": "+p.OldProgram))
 		}
 	}
 	return found, nil
+}
+
+// replaced is what is told of a program that was: what to do stands behind the last semicolon.
+func replaced(text string) Finding {
+	f := Finding{Severity: Warning, Message: text, Remedy: "restart what runs"}
+	if n := strings.LastIndex(text, "; "); n >= 0 {
+		f.Message, f.Remedy = text[:n], text[n+len("; "):]
+	}
+	return f
 }
 
 // configuration is what was found in it.
@@ -57,7 +67,11 @@ func configuration(s Setup) (found []Finding, err error) {
 	if s.Unchecked != "" {
 		err = errors.New(s.Unchecked)
 	}
-	return s.Checked, err
+	for _, f := range s.Checked {
+		f.Remedy = cmp.Or(f.Remedy, "put that right; tokenkeeper check says whether it is")
+		found = append(found, f)
+	}
+	return found, err
 }
 
 // enabled are the states of a unit's file that have it started with the machine, or leave
