@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,19 +138,51 @@ func TestScrapeConfiguration(t *testing.T) {
 	}
 }
 
-// TestPromtoolTakesThem asks Prometheus' own tool about both files, and when the rules
-// fire, where it is installed.
+// TestPromtoolTakesThem asks Prometheus' own tool about both files, when the rules fire, and
+// whether it can read what the dashboard asks, where it is installed.
 func TestPromtoolTakesThem(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not installed: the rules are not parsed")
+	promtool := os.Getenv("TOKENKEEPER_PROMTOOL")
+	if promtool == "" {
+		var err error
+		if promtool, err = exec.LookPath("promtool"); err != nil {
+			t.Skip("neither TOKENKEEPER_PROMTOOL nor PATH has promtool: the rules are not tried")
+		}
+	}
+	asked := filepath.Join(t.TempDir(), "dashboard.yml")
+	if err := os.WriteFile(asked, asRules(t, shippedDashboard(t).expressions()), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	for _, args := range [][]string{
 		{"check", "rules", prometheusDir + "/rules.yml"}, {"check", "config", prometheusDir + "/prometheus.yml"}, {"test", "rules", "testdata/rules.yml"},
+		{"check", "rules", asked},
 	} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)
 		}
 	}
+}
+
+// asRules are expressions as rules that record what comes of each; what fills a variable of the
+// dashboard is none.
+func asRules(t *testing.T, expressions []string) []byte {
+	t.Helper()
+	type recording struct {
+		Record string `yaml:"record"`
+		Expr   string `yaml:"expr"`
+	}
+	var rules []recording
+	for _, expr := range expressions {
+		if expr != "" && !strings.HasPrefix(expr, "label_values(") {
+			rules = append(rules, recording{fmt.Sprintf("asked%d", len(rules)), expr})
+		}
+	}
+	if len(rules) < 20 {
+		t.Fatalf("the dashboard asks only %d times", len(rules))
+	}
+	text, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
