@@ -1,7 +1,9 @@
 package sdk
 
 import (
+	"cmp"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -129,4 +131,26 @@ type Setting struct {
 	// check" refuses a socket that somebody else has opened; the plugin must ask who
 	// serves it, too, before it says anything. "": it is no such setting.
 	SocketUsers string
+	// Server: its value says to which server refresh tokens are sent: an address, of which
+	// the host counts, or a name, as that of a region. A refresh token that was granted by
+	// another one is not sent, until somebody logs in. Without a value it is the one of
+	// Default, as [Setting.DefaultFor] says; without that, one of the provider's own. No
+	// [Setting.Secret] can be one. The settings environment and token_url are taken for
+	// such, whether they say so or not.
+	Server bool
+}
+
+// DefaultFor is the setting's Default for an account with these values. That of a Server
+// may name others that say where refresh tokens are sent, as https://{environment}.broker.example/token.
+func (s Setting) DefaultFor(values map[string]string, all []Setting) string {
+	text := s.Default
+	if !s.Server {
+		return text
+	}
+	for _, other := range all {
+		if value := cmp.Or(values[other.Name], other.Default); value != "" {
+			text = strings.ReplaceAll(text, "{"+other.Name+"}", value)
+		}
+	}
+	return text
 }

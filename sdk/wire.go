@@ -117,7 +117,7 @@ func toDescription(m *pb.DescribeResponse) Description {
 		d.Settings = append(d.Settings, Setting{
 			Name: s.GetName(), Description: s.GetDescription(), Default: s.GetDefaultValue(),
 			Required: s.GetRequired(), OneOf: s.GetOneOf(), Secret: s.GetSecret(), Steers: s.GetSteers(),
-			SocketUsers: s.GetSocketUsers(),
+			SocketUsers: s.GetSocketUsers(), Server: s.GetServer(),
 		})
 	}
 	return d
@@ -148,7 +148,7 @@ func fromDescription(d Description) *pb.DescribeResponse {
 		m.Settings = append(m.Settings, &pb.Setting{
 			Name: s.Name, Description: s.Description, DefaultValue: s.Default,
 			Required: s.Required, OneOf: s.OneOf, Secret: s.Secret, Steers: s.Steers,
-			SocketUsers: s.SocketUsers,
+			SocketUsers: s.SocketUsers, Server: s.Server,
 		})
 	}
 	return m

@@ -57,6 +57,11 @@ func roundTrip[T, M any](t *testing.T, there func(T) M, back func(M) T) {
 	t.Helper()
 	var zero, full T
 	fill(t, reflect.ValueOf(&full).Elem())
+	if d, ok := any(&full).(*SinkDescription); ok { // a sink has no server of refresh tokens
+		for n := range d.Settings {
+			d.Settings[n].Server = false
+		}
+	}
 	for _, v := range []T{zero, full} {
 		if got := back(there(v)); !reflect.DeepEqual(got, v) {
 			t.Errorf("%T: sent %#v, got %#v", v, v, got)
@@ -185,3 +190,21 @@ func (describes) Describe(context.Context) (Description, error) { return Descrip
 type refreshes struct{ describes }
 
 func (refreshes) Refresh(context.Context, RefreshRequest) (Token, error) { return Token{}, nil }
+
+// A default may name other settings that say where refresh tokens are sent; of one that says
+// nothing of that it is what it is.
+func TestDefaultsNameOtherSettings(t *testing.T) {
+	all := []Setting{{Name: "environment", Default: "sim"}, {Name: "region", Server: true}, {Name: "template", Default: "{region}"},
+		{Name: "token_url", Default: "https://{environment}.{region}.example/{unknown}", Server: true}}
+	for want, values := range map[string]map[string]string{
+		"https://sim.{region}.example/{unknown}": nil,
+		"https://live.eu.example/{unknown}":      {"environment": "live", "region": "eu"},
+	} {
+		if got := all[3].DefaultFor(values, all); got != want {
+			t.Errorf("%v: %s, want %s", values, got, want)
+		}
+	}
+	if got := all[2].DefaultFor(map[string]string{"region": "eu"}, all); got != "{region}" {
+		t.Errorf("a template of the provider's: %s", got)
+	}
+}

@@ -9,8 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 )
 
 // reloadWritten reads the configuration again because it was written. That may have been a
@@ -18,12 +17,15 @@ import (
 // person has to log in again. What comes of it stands in the log, in the status and in an
 // alert.
 func (s *Supervisor) reloadWritten(ctx context.Context) {
-	_, _ = s.reloadUnless(ctx, takesAway)
+	_, _ = s.reloadUnless(ctx, running{s.roster}.takesAway)
 }
+
+// running is who runs until what was written is taken.
+type running struct{ *roster.Roster }
 
 // takesAway refuses to go on without an account that runs, with one whose refresh token
 // may not be sent any more, or is no longer shared, or with half of the sinks.
-func takesAway(was, is *config.Config) error {
+func (r running) takesAway(was, is *config.Config) error {
 	if gone := difference.Between(was, is).Accounts.Removed; len(gone) > 0 {
 		return fmt.Errorf("%s, and a changed file alone takes no account away: put it back, or confirm it with tokenkeeper reload",
 			difference.Difference{Accounts: difference.Section{Removed: gone}})
@@ -31,7 +33,7 @@ func takesAway(was, is *config.Config) error {
 	for _, name := range slices.Sorted(maps.Keys(was.Accounts)) {
 		before, after := was.Accounts[name], is.Accounts[name]
 		switch {
-		case before.Provider != after.Provider, granted(before) != granted(after):
+		case before.Provider != after.Provider, r.goesElsewhere(name, before, after):
 			return fmt.Errorf("account %s would be another client's or another broker's, to whom its login was not granted, and a changed file alone makes it none: put it back, or confirm it with tokenkeeper reload", name)
 		case before.SharedFile != nil && after.SharedFile == nil:
 			return fmt.Errorf("account %s would share its token file no more, and a changed file alone does not end that: put shared_file back, or confirm it with tokenkeeper reload", name)
@@ -44,7 +46,9 @@ func takesAway(was, is *config.Config) error {
 	return nil
 }
 
-// granted is to whom an account's login is granted.
-func granted(a config.Account) store.GrantedTo {
-	return refresh.GrantedTo(sdk.Account{ClientID: a.ClientID, Settings: a.Settings})
+// goesElsewhere says whether the account's login would not be sent as the account is
+// configured now, by what its provider says of its settings.
+func (r running) goesElsewhere(name string, was, is config.Account) bool {
+	k, ok := r.KeeperOf(name)
+	return ok && k.GoesElsewhere(sdk.Account{ClientID: was.ClientID, Settings: was.Settings}, sdk.Account{ClientID: is.ClientID, Settings: is.Settings})
 }

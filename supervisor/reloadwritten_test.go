@@ -33,6 +33,7 @@ func TestReloadOfWhatWasWritten(t *testing.T) {
 			"most sinks are gone":   {strings.Replace(more, c.sinkYAML("more", "")+c.sinkYAML("other", ""), "", 1), "1 of 3 sinks are left"},
 			"all sinks are gone":    {more[:strings.Index(more, "sinks:\n")], "0 of 3 sinks are left"},
 			"another client":        {strings.Replace(more, "third: {provider: two, client_id: app-key", "third: {provider: two, client_id: other", 1), "account third would be another client's"},
+			"another server":        {strings.Replace(more, "third: {", "third: {settings: {region: us}, ", 1), "account third would be another client's or another broker's"},
 			"it is empty":           {"", "there is no account"},
 			"it is wrong":           {more + "nonsense: 1\n", "nonsense: unknown key"},
 		} {
@@ -56,6 +57,14 @@ func TestReloadOfWhatWasWritten(t *testing.T) {
 			}
 		}
 		w.goesOn("main", "side", "third")
+
+		w.write(strings.Replace(more, "third: {", "third: {settings: {region: eu}, ", 1)) // as it is anyway
+		w.reloadWritten(t.Context())
+		synctest.Wait()
+		if now := w.roster.Now().Config; now == running {
+			t.Errorf("the provider's own server is written out: the alerts are %q", w.alerted())
+		}
+		w.goesOn("third")
 
 		w.write(strings.Replace(more, c.sinkYAML("other", ""), "", 1))
 		w.reloadWritten(t.Context())

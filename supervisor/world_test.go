@@ -341,7 +341,10 @@ type refreshing struct {
 }
 
 func (p *refreshing) Describe(context.Context) (sdk.Description, error) {
-	return sdk.Description{Name: p.name, Version: "1", Policy: p.policy}, nil
+	return sdk.Description{
+		Name: p.name, Version: "1", Policy: p.policy,
+		Settings: []sdk.Setting{{Name: "region", Description: "Of the broker.", Default: "eu", Server: true}},
+	}, nil
 }
 
 func (p *refreshing) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {

@@ -106,7 +106,7 @@ func tokenURL(provider string, settings []sdk.Setting, a sdk.Account) string {
 	}
 	for _, s := range settings {
 		if s.Name == "token_url" {
-			return cmp.Or(a.Settings[s.Name], s.Default)
+			return cmp.Or(a.Settings[s.Name], s.DefaultFor(a.Settings, settings))
 		}
 	}
 	return ""

@@ -55,11 +55,15 @@ func (p *acme) Describe(context.Context) (sdk.Description, error) {
 			BeforeExpiry:    5 * time.Minute,  // refresh that early, unless the configuration says otherwise
 		},
 		// What an account may set under "settings". Any other key, and any
-		// value outside of OneOf, is refused before anything starts.
+		// value outside of OneOf, is refused before anything starts. A refresh token
+		// is not sent to another Server than the one that has granted it.
 		Settings: []sdk.Setting{
-			{Name: "region", Description: "Where the client_id is registered.", Default: "eu", OneOf: []string{"eu", "us"}},
+			{Name: "region", Description: "Where the client_id is registered.", Default: "eu", OneOf: []string{"eu", "us"}, Server: true},
 			{Name: "authorize_url", Description: "Where a person logs in, instead of the region's own address."},
-			{Name: "token_url", Description: "Where tokens are refreshed, instead of the region's own address."},
+			{
+				Name: "token_url", Description: "Where tokens are refreshed, instead of the region's own address.",
+				Default: "https://login.{region}.acme.example/oauth2/token", Server: true,
+			},
 		},
 	}, nil
 }

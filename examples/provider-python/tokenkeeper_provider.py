@@ -137,7 +137,7 @@ class Provider:
 
     name = ""
     version = ""
-    settings = ()  # dicts with name, description, default_value, required, one_of, secret, steers
+    settings = ()  # dicts with name, description, default_value, required, one_of, secret, steers, server
     # How the broker treats tokens, see Policy in provider.proto; durations in seconds.
     policy = {}
 

@@ -64,7 +64,10 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 				Default:     sim, OneOf: []string{sim, live},
 			},
 			{Name: settingAuthorizeURL, Description: "Where a person logs in, instead of the environment's own address."},
-			{Name: settingTokenURL, Description: "Where tokens are refreshed, instead of the environment's own address."},
+			{
+				Name: settingTokenURL, Description: "Where tokens are refreshed, instead of the environment's own address.",
+				Default: "https://{environment}.logonvalidation.net/token", Server: true,
+			},
 			{Name: settingCheckURL, Description: "What \"tokenkeeper test\" asks for with an access token, instead of the environment's own address."},
 		}, oauth.ConnectionSettings()...),
 	}, nil

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,6 +82,22 @@ func (w *world) refresh(t sdk.Token) (sdk.Token, error) {
 
 // A login and two days of refreshing, weekend or not, with a secret and with
 // PKCE.
+// What the description says of token_url is where tokens are refreshed.
+func TestTokenURLIsDescribed(t *testing.T) {
+	p := saxo.New()
+	d, err := p.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := slices.IndexFunc(d.Settings, func(s sdk.Setting) bool { return s.Name == "token_url" && s.Server })
+	for _, environment := range []string{"", "sim", "live"} {
+		a := sdk.Account{Settings: map[string]string{"environment": environment}}
+		if said := d.Settings[n].DefaultFor(a.Settings, d.Settings); said != p.TokenURL(a) {
+			t.Errorf("environment %q: %s, and %s is described", environment, p.TokenURL(a), said)
+		}
+	}
+}
+
 func TestLoginAndRefreshing(t *testing.T) {
 	for name, pkce := range map[string]bool{"secret": false, "pkce": true} {
 		t.Run(name, func(t *testing.T) {

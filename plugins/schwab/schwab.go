@@ -70,7 +70,7 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 		},
 		Settings: append([]sdk.Setting{
 			{Name: settingAuthorizeURL, Description: "Where a person logs in.", Default: authorizeURL},
-			{Name: settingTokenURL, Description: "Where tokens are refreshed.", Default: tokenURL},
+			{Name: settingTokenURL, Description: "Where tokens are refreshed.", Default: tokenURL, Server: true},
 			{Name: settingCheckURL, Description: "What \"tokenkeeper test\" asks for with an access token.", Default: checkURL},
 		}, oauth.ConnectionSettings()...),
 	}, nil

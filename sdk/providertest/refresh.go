@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,7 +58,12 @@ func testDescribe(t *testing.T, s trial) {
 		t.Errorf("Policy.PKCE is %q", p.PKCE)
 	}
 	describesKinds(t, d)
-	seen := map[string]bool{}
+	seen, servers := map[string]bool{}, map[string]string{}
+	for _, s := range d.Settings {
+		if s.Server || s.Name == "environment" {
+			servers[s.Name] = "named"
+		}
+	}
 	for _, setting := range d.Settings {
 		if setting.Name == "" || setting.Description == "" || seen[setting.Name] {
 			t.Errorf("setting %q has no name, no description or a namesake", setting.Name)
@@ -71,6 +77,12 @@ func testDescribe(t *testing.T, s trial) {
 		}
 		if setting.Secret && (setting.Default != "" || len(setting.OneOf) > 0) {
 			t.Errorf("setting %s is a secret, and its description shows values of it", setting.Name)
+		}
+		if setting.Secret && setting.Server {
+			t.Errorf("setting %s is a secret, and says where refresh tokens are sent, which is shown", setting.Name)
+		}
+		if left := setting.DefaultFor(servers, d.Settings); setting.Server && strings.ContainsAny(left, "{}") {
+			t.Errorf("setting %s: of its default %q is left: nothing else that says where refresh tokens are sent is called so", setting.Name, left)
 		}
 	}
 }

@@ -98,8 +98,10 @@ func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now tim
 		keepEnd(&rec, was, a.keeper.Policy())
 	}
 	rec.Way = a.keeper.nature().wayAfter(was.Way)
-	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
-		rec.GrantedTo = GrantedTo(a.cfg.Account)
+	if now := a.keeper.nature().grantedTo(a.cfg.Account); origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
+		rec.GrantedTo = now
+	} else {
+		rec.GrantedTo = a.keeper.nature().known(rec.GrantedTo, now)
 	}
 	rec.GrantedTo.Person = personAfter(was, t, origin)
 	a.trim(&rec)

@@ -190,7 +190,8 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 			AccessLifetime: b.lifetime, Rotates: !b.keeps, BeforeExpiry: b.lifetime / 4,
 			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce, Grant: b.grantEnds, OldAccessDies: b.kills, OldAccessLives: b.lives,
 		},
-		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}, {Name: "credentials", Steers: true}},
+		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url", Server: true, Default: "https://{environment}.own.example/t"},
+			{Name: "region", Server: true, Default: "eu"}, {Name: "gateway", Server: true}, {Name: "credentials", Steers: true}},
 	}, nil
 }
 

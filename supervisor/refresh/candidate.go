@@ -45,7 +45,7 @@ func (a answered) candidate(t sdk.Token) *store.Candidate {
 		return nil
 	}
 	t.Rescued = ""
-	granted := GrantedTo(a.cfg.Account)
+	granted := a.keeper.nature().grantedTo(a.cfg.Account)
 	granted.Person = person
 	rec := store.Record{Token: t, LoginAt: t.IssuedAt, Way: a.keeper.nature().wayAfter(a.rec().Way)}
 	noteEnds(&rec, a.keeper.Policy())

@@ -231,7 +231,7 @@ func cameBy(o store.Origin) string {
 // setAside keeps the token of an answer as evidence, and tells.
 func (a answered) setAside(ctx context.Context, t sdk.Token, why string) error {
 	now := a.keeper.clock.Now().Wall
-	granted := GrantedTo(a.cfg.Account)
+	granted := a.keeper.nature().grantedTo(a.cfg.Account)
 	granted.Person = personOf(t.IDToken)
 	err := a.keeper.cfg.Store.SetAside(ctx, a.cfg.Name, store.Evidence{
 		Attempt: a.in.Attempt, Kind: a.in.Kind, Version: a.in.Version, Grant: a.in.Grant, Parent: a.in.Fingerprint, Token: t,

@@ -29,16 +29,28 @@ func TestGrantedElsewhere(t *testing.T) {
 		was, is sdk.Account
 		why     string // "": it is sent
 	}{
-		"nothing changed":             {live, live, ""},
-		"another client":              {live, account("other", "environment", "live"), "client_id"},
-		"another environment":         {live, account("key", "environment", "sim"), "live, and the configuration names sim"},
-		"the usual one left out":      {account("key", "environment", "sim"), account("key"), ""},
-		"the usual one named":         {account("key"), account("key", "environment", "sim"), ""},
-		"another than the usual one":  {account("key"), live, "sim, and the configuration names live"},
-		"another server":              {account("key", "token_url", "https://one.example/t"), account("key", "token_url", "https://two.example/t"), "one.example"},
-		"the same server's new path":  {account("key", "token_url", "https://one.example/t"), account("key", "token_url", "https://one.example:1/u"), ""},
-		"another secret and redirect": {live, sdk.Account{Name: "a", ClientID: "key", ClientSecret: sdk.NewSecret("new"), RedirectURL: "https://new/", Settings: live.Settings}, ""},
-		"it was never known":          {account(""), live, ""},
+		"nothing changed":                        {live, live, ""},
+		"another client":                         {live, account("other", "environment", "live"), "client_id"},
+		"another environment":                    {live, account("key", "environment", "sim"), "live, and the configuration names sim"},
+		"the usual one left out":                 {account("key", "environment", "sim"), account("key"), ""},
+		"the usual one named":                    {account("key"), account("key", "environment", "sim"), ""},
+		"another than the usual one":             {account("key"), live, "sim, and the configuration names live"},
+		"another server":                         {account("key", "token_url", "https://one.example/t"), account("key", "token_url", "https://two.example/t"), "one.example"},
+		"the same server's new path":             {account("key", "token_url", "https://one.example/t"), account("key", "token_url", "https://ONE.example:1/u"), ""},
+		"from the provider's own to another":     {account("key"), account("key", "token_url", "https://simulator.example/t"), "by sim.own.example, and the configuration names simulator.example"},
+		"from another to the provider's own":     {account("key", "token_url", "https://simulator.example/t"), account("key"), "by simulator.example, and the configuration names sim.own.example"},
+		"the provider's own is written out":      {live, account("key", "environment", "live", "token_url", "https://live.own.example/t"), ""},
+		"the provider's own is written no more":  {account("key", "environment", "live", "token_url", "https://live.own.example/t"), live, ""},
+		"that of another environment is written": {account("key"), account("key", "token_url", "https://live.own.example/t"), "by sim.own.example, and the configuration names live.own.example"},
+		"a setting of another name":              {account("key", "region", "eu"), account("key", "region", "us"), "by eu, and the configuration names us"},
+		"its default is written":                 {account("key"), account("key", "region", "eu"), ""},
+		"its default is written no more":         {account("key", "region", "eu"), account("key"), ""},
+		"from its default":                       {account("key"), account("key", "region", "us"), "by eu, and the configuration names us"},
+		"to its default":                         {account("key", "region", "us"), account("key"), "by us, and the configuration names eu"},
+		"a server that nobody names":             {account("key"), account("key", "gateway", "https://gateway.example"), "by a server of the provider's own, and the configuration names gateway.example"},
+		"to one that nobody names":               {account("key", "gateway", "https://gateway.example"), account("key"), "by gateway.example, and the configuration names a server of the provider's own"},
+		"another secret and redirect":            {live, sdk.Account{Name: "a", ClientID: "key", ClientSecret: sdk.NewSecret("new"), RedirectURL: "https://new/", Settings: live.Settings}, ""},
+		"it was never known":                     {account(""), live, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -48,12 +60,15 @@ func TestGrantedElsewhere(t *testing.T) {
 					r.restart()
 				}
 				configure(c.was)
+				g := r.start()
+				synctest.Wait()
 				if _, err := r.keeper.Import(t.Context(), store.Record{Account: "a", Token: r.broker.grant("a")}, false); err != nil {
 					t.Fatal(err)
 				}
+				_ = g.end()
 				configure(c.is)
 				stop := r.watch()
-				g := r.start()
+				g = r.start()
 				defer func() { _ = g.end() }()
 				time.Sleep(time.Hour)
 				synctest.Wait()
@@ -99,6 +114,60 @@ func TestGrantedElsewhere(t *testing.T) {
 				if v := r.record("a").Version; v < 5 {
 					t.Errorf("version %d, an hour after a login", v)
 				}
+			})
+		})
+	}
+}
+
+// TestGrantedBeforeServersWereNoted: a record of an earlier version says which host was
+// written out, and nothing where none was. What it does not say withholds nothing, because
+// the login may have gone on with what is configured by now; the server that answers is
+// noted.
+func TestGrantedBeforeServersWereNoted(t *testing.T) {
+	simulator := map[string]string{"token_url": "https://simulator.example/t", "region": "us"}
+	for name, c := range map[string]struct {
+		host, why string
+		is, then  map[string]string
+	}{
+		"no host, and none is written":    {"", "by sim.own.example, and the configuration names simulator.example", nil, simulator},
+		"no host, and one is written":     {"", "by simulator.example, and the configuration names sim.own.example", simulator, nil},
+		"the host that is written":        {"simulator.example", "by simulator.example, and the configuration names sim.own.example", simulator, nil},
+		"the host that is the provider's": {"SIM.own.example", "by eu, and the configuration names us", nil, map[string]string{"region": "us"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute)
+				configure := func(settings map[string]string) {
+					a := sdk.Account{Name: "a", ClientID: "key", Settings: settings}
+					r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
+					r.restart()
+				}
+				configure(c.is)
+				_, err := r.keeper.Import(t.Context(), store.Record{Account: "a", Token: r.broker.grant("a")}, false)
+				r.must(err)
+				rec, err := r.store.Load(t.Context(), "a")
+				r.must(err)
+				rec.Version++
+				rec.GrantedTo.TokenHost, rec.GrantedTo.Servers = c.host, ""
+				r.must(r.store.Commit(t.Context(), rec))
+				r.restart()
+				g := r.start()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if s := r.status("a"); s.Withheld != "" || r.broker.count() < 3 {
+					t.Errorf("%d requests, withheld %q", r.broker.count(), s.Withheld)
+				}
+				_ = g.end()
+
+				configure(c.then)
+				posts := r.broker.count()
+				g = r.start()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if s := r.status("a"); !strings.Contains(s.Withheld, c.why) || r.broker.count() != posts {
+					t.Errorf("changed: %d requests, withheld %q", r.broker.count()-posts, s.Withheld)
+				}
+				_ = g.end()
 			})
 		})
 	}

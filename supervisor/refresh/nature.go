@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -25,8 +24,9 @@ type nature struct {
 	repeat sdk.Repeat // what a second mint does
 	// imported: it has no login, so that tokens are imported.
 	imported bool
-	usual    string   // environment of the broker, if an account names none
-	steering []string // settings that name files which steer it
+	usual    string        // environment of the broker, if an account names none
+	steering []string      // settings that name files which steer it
+	settings []sdk.Setting // all that its accounts may have
 	// revokes is what it can have its broker end; "": nothing.
 	revokes sdk.RevokeScope
 	beside  bool // it can exchange a code while a refresh of the account is under way
@@ -35,7 +35,7 @@ type nature struct {
 func natureOf(d sdk.Description) nature {
 	return nature{
 		met: true, policy: d.Policy, limits: d.Limits, ways: WayOf(d), mints: d.Minter, repeat: cmp.Or(d.Repeat, sdk.RepeatReplaces),
-		imported: !d.Authorizer && !d.LoginGuide, usual: usualEnvironment(d), steering: steering(d), beside: d.ExchangeBeside, revokes: d.Revokes,
+		imported: !d.Authorizer && !d.LoginGuide, usual: usualEnvironment(d), steering: steering(d), settings: d.Settings, beside: d.ExchangeBeside, revokes: d.Revokes,
 	}
 }
 
@@ -159,23 +159,4 @@ func KeyOf(a sdk.Account, otherSecrets ...sdk.Secret) string {
 		settings = append(settings, name, a.Settings[name])
 	}
 	return sdk.NewSecret(fmt.Sprintf("tokenkeeper mint %q %q %q %q", a.ClientID, a.ClientSecret.Reveal(), a.Scopes, settings)).Fingerprint()
-}
-
-// The settings of a provider that say where a refresh token is worth something.
-const (
-	settingEnvironment = "environment"
-	settingTokenURL    = "token_url"
-)
-
-// GrantedTo is to whom a token is granted that the account, as it is configured,
-// gets now.
-func GrantedTo(a sdk.Account) store.GrantedTo {
-	g := store.GrantedTo{
-		Client:      sdk.NewSecret(a.ClientID).Fingerprint(),
-		Environment: a.Settings[settingEnvironment],
-	}
-	if u, err := url.Parse(a.Settings[settingTokenURL]); err == nil {
-		g.TokenHost = u.Hostname()
-	}
-	return g
 }

@@ -186,7 +186,7 @@ func (o outlook) forbids(rec store.Record) string {
 	if rec.Way == store.WayMint { // nothing of it is sent
 		return ""
 	}
-	then, now := rec.GrantedTo, GrantedTo(o.cfg.Account)
+	then, now := rec.GrantedTo, o.nature.grantedTo(o.cfg.Account)
 	environment := func(g store.GrantedTo) string { return cmp.Or(g.Environment, o.nature.usual) }
 	was, is := "", ""
 	switch {
@@ -196,12 +196,15 @@ func (o outlook) forbids(rec store.Record) string {
 		return ""
 	case then.Client != now.Client:
 		was, is = "to another client_id", "this one"
-	case o.nature.met && environment(then) != environment(now):
-		was, is = "in environment "+environment(then), environment(now)
-	case then.TokenHost != "" && now.TokenHost != "" && then.TokenHost != now.TokenHost:
-		was, is = "by "+then.TokenHost, now.TokenHost
-	default:
+	case !o.nature.met:
 		return ""
+	case environment(then) != environment(now):
+		was, is = "in environment "+environment(then), environment(now)
+	default:
+		if was, is = o.nature.otherServer(then, now); was == "" {
+			return ""
+		}
+		was = "by " + was
 	}
 	return fmt.Sprintf("its refresh token was granted %s, and the configuration names %s: the broker might end the login if it were "+
 		"sent. Put the configuration back as it was, or: %s", was, is, o.say.instead().Command())

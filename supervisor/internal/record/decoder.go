@@ -195,6 +195,8 @@ func (p *plain) grantedTo(g *GrantedTo) {
 			g.Environment = p.word()
 		case "token_host":
 			g.TokenHost = p.word()
+		case "servers":
+			g.Servers = p.word()
 		case "person":
 			p.person(&g.Person)
 		default:

@@ -256,6 +256,10 @@ type GrantedTo struct {
 	// provider takes if nothing is configured.
 	Environment string `json:"environment,omitempty"`
 	TokenHost   string `json:"token_host,omitempty"`
+	// Servers are the provider's settings that say where refresh tokens are sent, as a
+	// query (RFC 3986), with "" for those that were not configured; "": from before they
+	// were noted.
+	Servers string `json:"servers,omitempty"`
 	// Person is who has logged in.
 	Person Person `json:"person,omitzero"`
 }

@@ -567,7 +567,12 @@ type Setting struct {
 	// Its value, if it begins with a slash, is the path of a Unix socket that the provider
 	// connects to, and the setting of this name says which users may serve it beside
 	// those that the provider trusts anyway; empty: it is no such setting.
-	SocketUsers   string `protobuf:"bytes,8,opt,name=socket_users,json=socketUsers,proto3" json:"socket_users,omitempty"`
+	SocketUsers string `protobuf:"bytes,8,opt,name=socket_users,json=socketUsers,proto3" json:"socket_users,omitempty"`
+	// Its value says to which server refresh tokens are sent: an address, of which the host
+	// counts, or a name, as that of a region. A refresh token that was granted by another
+	// one is not sent. A default_value of it may name other settings in braces, as
+	// https://{environment}.broker.example/token.
+	Server        bool `protobuf:"varint,9,opt,name=server,proto3" json:"server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -656,6 +661,13 @@ func (x *Setting) GetSocketUsers() string {
 		return x.SocketUsers
 	}
 	return ""
+}
+
+func (x *Setting) GetServer() bool {
+	if x != nil {
+		return x.Server
+	}
+	return false
 }
 
 type PingRequest struct {
@@ -2404,7 +2416,7 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06minute\x18\x04 \x01(\x03R\x06minute\x12\x12\n" +
 	"\x04zone\x18\x05 \x01(\tR\x04zone\x12\x18\n" +
 	"\asliding\x18\x06 \x01(\bR\asliding\x12\x18\n" +
-	"\acertain\x18\a \x01(\bR\acertain\"\xea\x01\n" +
+	"\acertain\x18\a \x01(\bR\acertain\"\x82\x02\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12#\n" +
@@ -2413,7 +2425,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06one_of\x18\x05 \x03(\tR\x05oneOf\x12\x16\n" +
 	"\x06secret\x18\x06 \x01(\bR\x06secret\x12\x16\n" +
 	"\x06steers\x18\a \x01(\bR\x06steers\x12!\n" +
-	"\fsocket_users\x18\b \x01(\tR\vsocketUsers\"\r\n" +
+	"\fsocket_users\x18\b \x01(\tR\vsocketUsers\x12\x16\n" +
+	"\x06server\x18\t \x01(\bR\x06server\"\r\n" +
 	"\vPingRequest\"\x0e\n" +
 	"\fPingResponse\"\xa3\x02\n" +
 	"\aAccount\x12\x12\n" +

@@ -55,7 +55,7 @@ func Whole() record.Record {
 	r.Health.RevokeAsked = r.StoredAt.Add(time.Minute)
 	r.Health.Revoked = r.Health.RevokeAsked.Add(time.Second)
 	r.Way = record.WayRenew
-	r.GrantedTo = record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
+	r.GrantedTo = record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example", Servers: "token_url=sim.logonvalidation.example",
 		Person: record.Person{Fingerprint: "2233445566778899", Name: "alice"}}
 	r.AcceptedSecret = "ccddeeff00112233"
 	r.FoundIn = "the file of sink bot"
@@ -76,7 +76,7 @@ func Whole() record.Record {
 	}}
 	r.Candidate = &record.Candidate{
 		Token: token("another person's"), LoginAt: at.Add(2 * time.Second), RefreshExpiry: at.Add(3 * time.Hour), Attempt: "0197c59e-attempt",
-		GrantedTo: record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
+		GrantedTo: record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example", Servers: "region=&token_url=",
 			Person: record.Person{Fingerprint: "99aabbccddeeff00", Name: "bob", Assumed: true}},
 	}
 	return r
@@ -103,7 +103,7 @@ func WholeLogin() record.Login {
 		Account: "saxo-live", State: "state", URL: "https://sim.logonvalidation.example/authorize?state=state&x=<1>", Verifier: sdk.NewSecret("verifier"),
 		Issuer: "https://sim.logonvalidation.example", At: at, Until: at.Add(15 * time.Minute),
 		By:        event.Caller{UID: 1000, PID: 4711, Program: "/usr/bin/tokenkeeper"},
-		GrantedTo: record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example"},
+		GrantedTo: record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example", Servers: "region=eu&token_url="},
 		Config:    "7766554433221100",
 		Guided: sdk.Login{
 			Shape: sdk.LoginDevice, Address: "https://sim.logonvalidation.example/device?x=<1>", Instructions: "Type the code.", UserCode: "WDJB-MJHT",

@@ -1,0 +1,135 @@
+package refresh
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file says to whom a refresh token is granted: to a client, in an environment of
+// its broker, by a server. Sent elsewhere it is worth nothing at best.
+
+// The settings that say where a refresh token is worth something, whether a provider
+// marks them or not. What is configured of the environment is noted by itself.
+const (
+	settingEnvironment = "environment"
+	settingTokenURL    = "token_url"
+)
+
+// GrantedTo is to whom a token is granted that the account, as it is configured,
+// gets now, as far as the configuration tells without the provider.
+func GrantedTo(a sdk.Account) store.GrantedTo {
+	g := store.GrantedTo{
+		Client:      sdk.NewSecret(a.ClientID).Fingerprint(),
+		Environment: a.Settings[settingEnvironment],
+	}
+	if u, err := url.Parse(a.Settings[settingTokenURL]); err == nil {
+		g.TokenHost = u.Hostname()
+	}
+	return g
+}
+
+// grantedTo is GrantedTo with what the provider says of its settings. What is not
+// configured is noted as such, not as the default of today, which another version of the
+// provider may change.
+func (n nature) grantedTo(a sdk.Account) store.GrantedTo {
+	g, servers := GrantedTo(a), url.Values{}
+	for _, s := range n.servers() {
+		servers.Set(s.Name, serverIn(a.Settings[s.Name]))
+	}
+	g.Servers = servers.Encode()
+	return g
+}
+
+// servers are the settings that say to which server refresh tokens are sent, but for the
+// environment. Of a provider that is not known it is the one of the usual name.
+func (n nature) servers() (those []sdk.Setting) {
+	if !n.met {
+		return []sdk.Setting{{Name: settingTokenURL, Server: true}}
+	}
+	for _, s := range n.settings {
+		if s.Name == settingTokenURL || s.Server && !s.Secret && s.Name != settingEnvironment {
+			s.Server = true
+			those = append(those, s)
+		}
+	}
+	return those
+}
+
+// serverIn is what counts of a setting's value: the host of an address, or a name.
+func serverIn(value string) string {
+	if u, err := url.Parse(value); err == nil && u.Hostname() != "" {
+		return strings.ToLower(u.Hostname())
+	}
+	return value
+}
+
+// noted are the values of the settings, as they were when a token was granted; of one that
+// is missing nobody knows.
+func noted(g store.GrantedTo) map[string]string {
+	values := map[string]string{}
+	if g.TokenHost != "" { // before all were noted, what was configured was
+		values[settingTokenURL] = strings.ToLower(g.TokenHost)
+	}
+	servers, _ := url.ParseQuery(g.Servers) // which this program has written
+	for name := range servers {
+		values[name] = servers.Get(name)
+	}
+	return values
+}
+
+// theProviders is the server of a provider that does not say which one that is.
+const theProviders = "a server of the provider's own"
+
+// otherServer are the servers that a token was granted by and would be sent to, if they
+// differ; "": they do not, or nobody knows.
+func (n nature) otherServer(then, now store.GrantedTo) (was, is string) {
+	if then.Servers == now.Servers && then.Environment == now.Environment && then.Servers != "" {
+		return "", ""
+	}
+	before, today := noted(then), noted(now)
+	all := func(values map[string]string, g store.GrantedTo) map[string]string {
+		values = maps.Clone(values)
+		values[settingEnvironment] = g.Environment
+		return values
+	}
+	for _, s := range n.servers() {
+		value, known := before[s.Name]
+		if !known || value == today[s.Name] {
+			continue
+		}
+		was = cmp.Or(value, serverIn(s.DefaultFor(all(before, then), n.settings)), theProviders)
+		is = cmp.Or(today[s.Name], serverIn(s.DefaultFor(all(today, now), n.settings)), theProviders)
+		if was != is {
+			return was, is
+		}
+	}
+	return "", ""
+}
+
+// known is to whom a record's token is granted, with what was not noted before and what the
+// configuration says: the server there has answered.
+func (n nature) known(then, now store.GrantedTo) store.GrantedTo {
+	servers := url.Values{}
+	for name, value := range noted(now) {
+		servers.Set(name, value)
+	}
+	for name, value := range noted(then) {
+		servers.Set(name, value)
+	}
+	then.Servers = servers.Encode()
+	return then
+}
+
+// GoesElsewhere says whether what was granted to an account, as it was configured, would
+// not be sent for it as it is.
+func (a *acquaintance) GoesElsewhere(was, is sdk.Account) bool {
+	n := a.nature()
+	then, now := n.grantedTo(was), n.grantedTo(is)
+	elsewhere, _ := n.otherServer(then, now)
+	return then.Client != now.Client || cmp.Or(then.Environment, n.usual) != cmp.Or(now.Environment, n.usual) || elsewhere != ""
+}
