@@ -31,7 +31,7 @@ func (b accounts) UsableToken(ctx context.Context, req control.TokenRequest) (co
 	}
 	failed := b.onKeeper(ctx, req.Account, func(of *refresh.Keeper) error {
 		k = of
-		return k.Newer(ctx, req.Account, max(got.Version, req.IfVersion))
+		return k.Newer(ctx, req.Account, max(got.Version, req.IfVersion), req.May)
 	})
 	if got, err = b.Token(ctx, req.Account); err != nil || req.IsMetBy(got, b.Wall()) {
 		return got, err

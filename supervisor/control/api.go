@@ -258,6 +258,9 @@ type TokenRequest struct {
 	// IfVersion is the version that the broker's API has refused: a newer one is wanted;
 	// 0: any.
 	IfVersion uint64
+	// May says whether the account may be refreshed for who asks, and for nobody else, and
+	// counts it; last: the broker allows no further one. nil: it may.
+	May func(last bool) error `json:"-"`
 }
 
 // IsMetBy says whether a token is one that is asked for. One of which nobody knows when it

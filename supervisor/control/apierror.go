@@ -17,6 +17,8 @@ type Error struct {
 	InFile bool `json:"in_file,omitempty"`
 	// Problems of the configuration, if it is to blame.
 	Problems []Problem `json:"problems,omitempty"`
+
+	plain bool // it says nothing that a reader may not know
 }
 
 // Problem is a [config.Problem] for programs.

@@ -154,7 +154,7 @@ func httpStatus(code string) int {
 func asError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error(), RetryAt: e.RetryAt, InFile: e.InFile, Problems: e.Problems}
+		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error(), RetryAt: e.RetryAt, InFile: e.InFile, Problems: e.Problems, plain: e.plain}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return Errorf(CodeUnavailable, "the call was given up before it was done (%v); what it started goes on: see \"tokenkeeper status\"", err)

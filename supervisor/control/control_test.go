@@ -44,7 +44,7 @@ func TestEveryCallReachesTheBackend(t *testing.T) {
 		t.Errorf("Token = %+v, %v", tok, err)
 	}
 	want := control.TokenRequest{Account: "main", MinValid: 90 * time.Second, IfVersion: 2}
-	if tok, err := c.UsableToken(ctx, want); err != nil || tok.Version != 3 || b.wanted != want {
+	if tok, err := c.UsableToken(ctx, want); err != nil || tok.Version != 3 || !reflect.DeepEqual(b.wanted, want) {
 		t.Errorf("UsableToken = %+v, %v, the backend got %+v", tok, err, b.wanted)
 	}
 	file := control.ImportRequest{Account: "main", Format: "schwab", Force: true, Body: []byte("file"), WrittenAt: time.Unix(1782907200, 0).UTC(), LoginAt: time.Unix(1782900000, 0).UTC()}

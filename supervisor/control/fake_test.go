@@ -173,7 +173,7 @@ func (b *backend) Token(_ context.Context, account string) (control.TokenAnswer,
 }
 
 func (b *backend) UsableToken(ctx context.Context, req control.TokenRequest) (control.TokenAnswer, error) {
-	b.wanted = req
+	b.wanted, b.wanted.May = req, nil
 	if req.IfVersion >= 3 {
 		late := control.Errorf(control.CodeNotYet, "account %s: not yet", req.Account)
 		late.RetryAt = time.Date(2100, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600))

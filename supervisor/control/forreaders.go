@@ -34,6 +34,9 @@ func (s *Server) read(act string, get func(*http.Request) (TokenAnswer, error)) 
 // errorForReader is why he gets no token of his account.
 func errorForReader(account string, err error) *Error {
 	e := asError(err)
+	if e.plain {
+		return e
+	}
 	say := func(text string) *Error {
 		return &Error{Status: e.Status, Code: e.Code, Message: "account " + account + ": " + text, RetryAt: e.RetryAt}
 	}

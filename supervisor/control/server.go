@@ -42,6 +42,7 @@ type Server struct {
 	admission admission
 	refusals  seldom
 	reads     *readings
+	turns     turns
 	observes  bool
 }
 
@@ -156,7 +157,7 @@ func (s *Server) usableToken(r *http.Request) (TokenAnswer, error) {
 			return TokenAnswer{}, Errorf(CodeBadRequest, "if_version must be the number of a version, not %q", text)
 		}
 	}
-	return s.backend.UsableToken(r.Context(), req)
+	return s.inTurn(r, req)
 }
 
 func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error) {

@@ -149,6 +149,13 @@ func (a limited) heldForProgram(now schedule.Instant) limit.Hold {
 	return a.rule().Next(a.plan.allowance.made, ask, now.Up)
 }
 
+// lastForProgram says whether a program's wish, once it is fulfilled, leaves none for
+// another program. The caller holds k.mu.
+func (a limited) lastForProgram(now schedule.Instant) bool {
+	made := append(slices.Clone(a.plan.allowance.made), limit.Made{At: now.Up})
+	return a.rule().Next(made, limit.Ask{Login: isLogin(a.outlook().kind()), Every: a.interval()}, now.Up).Wait > 0
+}
+
 // isLogin says whether an attempt of that kind proves who asks.
 func isLogin(kind string) bool {
 	return spool.IsLogin(kind) || kind == spool.KindMint

@@ -41,8 +41,10 @@ func (e *NotYet) Error() string {
 // has one, and else when one has come, for which the account is refreshed once, however
 // many wait. [NotYet] says until when nothing is asked of the broker. While the provider's
 // process is down it waits, as long as ctx does. That nil is returned is no promise: an
-// answer may bring no access token.
-func (p persons) Newer(ctx context.Context, name string, than uint64) error {
+// answer may bring no access token. may is asked before the account is refreshed for this
+// caller alone, and may refuse that; last: the broker allows programs no further one. nil:
+// nobody refuses it.
+func (p persons) Newer(ctx context.Context, name string, than uint64, may func(last bool) error) error {
 	p.loop.lock.Lock()
 	a, ok := p.accounts[name]
 	newest, err := uint64(0), error(nil)
@@ -61,7 +63,7 @@ func (p persons) Newer(ctx context.Context, name string, than uint64) error {
 	case (reader{a}).isServed():
 	default:
 		if err = p.hindered(a); err == nil {
-			err = reader{a}.mayAsk(p.clock.Now())
+			err = reader{a}.mayAsk(p.clock.Now(), may)
 		}
 	}
 	if err != nil {
@@ -89,7 +91,7 @@ func (a reader) isDue() bool { return a.plan.isDue() && !a.look.wanted }
 
 // mayAsk says whether the account may be refreshed because of a program, and notes that
 // it is, unless it has its turn anyway. The caller holds k.mu.
-func (a reader) mayAsk(now schedule.Instant) error {
+func (a reader) mayAsk(now schedule.Instant, may func(last bool) error) error {
 	if err := a.held(now); err != nil {
 		return err
 	}
@@ -101,6 +103,11 @@ func (a reader) mayAsk(now schedule.Instant) error {
 		return a.notYet(now.Wall.Add(newerEvery-since), fmt.Sprintf("it was refreshed for one %s ago, and that is done once in %s. "+
 			"If the broker's API refuses that token too, look at what it says: the next one may be refused as well",
 			max(since, 0).Round(time.Second), moment.Span(newerEvery)))
+	}
+	if may != nil {
+		if err := may(limited{a.account}.lastForProgram(now)); err != nil {
+			return err
+		}
 	}
 	a.wish.newer = now
 	return nil

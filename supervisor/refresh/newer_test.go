@@ -3,6 +3,7 @@ package refresh_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +22,7 @@ func (r *rig) notYet(when string, than uint64, wait time.Duration, why string) {
 	r.t.Helper()
 	synctest.Wait()
 	posts, now := r.broker.count(), r.wall()
-	err := r.keeper.Newer(r.t.Context(), "one", than)
+	err := r.keeper.Newer(r.t.Context(), "one", than, nil)
 	late, ok := errors.AsType[*refresh.NotYet](err)
 	if !ok || !strings.Contains(err.Error(), why) || late.Account != "one" {
 		r.t.Errorf("%s: %v, want %q", when, err, why)
@@ -46,7 +47,7 @@ func TestProgramsShareOneNewerToken(t *testing.T) {
 		var all sync.WaitGroup
 		for range 5 {
 			all.Go(func() {
-				if err := r.keeper.Newer(t.Context(), "one", 1); err != nil {
+				if err := r.keeper.Newer(t.Context(), "one", 1, nil); err != nil {
 					t.Error(err)
 				}
 			})
@@ -55,23 +56,23 @@ func TestProgramsShareOneNewerToken(t *testing.T) {
 		if v, n := r.record("one").Version, r.broker.count(); v != 2 || n != 1 {
 			t.Errorf("version %d after %d requests", v, n)
 		}
-		if err := r.keeper.Newer(t.Context(), "one", 1); err != nil {
+		if err := r.keeper.Newer(t.Context(), "one", 1, nil); err != nil {
 			t.Errorf("an old version: %v", err)
 		}
 		r.notYet("within the minute", 2, time.Minute, "it was refreshed for one 0s ago, and that is done once in 60s")
 		time.Sleep(50 * time.Second)
 		r.notYet("later in the minute", 2, 10*time.Second, "for one 50s ago")
 		time.Sleep(10 * time.Second)
-		if err := r.keeper.Newer(t.Context(), "one", 2); err != nil {
+		if err := r.keeper.Newer(t.Context(), "one", 2, nil); err != nil {
 			t.Errorf("after the minute: %v", err)
 		}
 		if v, n := r.record("one").Version, r.broker.count(); v != 3 || n != 2 {
 			t.Errorf("version %d after %d requests", v, n)
 		}
-		if err := r.keeper.Newer(t.Context(), "one", 9); !errors.Is(err, refresh.ErrNotThere) || !strings.Contains(err.Error(), "version 3") {
+		if err := r.keeper.Newer(t.Context(), "one", 9, nil); !errors.Is(err, refresh.ErrNotThere) || !strings.Contains(err.Error(), "version 3") {
 			t.Errorf("a version that is not there: %v", err)
 		}
-		if err := r.keeper.Newer(t.Context(), "nobody", 1); !errors.Is(err, refresh.ErrUnknownAccount) {
+		if err := r.keeper.Newer(t.Context(), "nobody", 1, nil); !errors.Is(err, refresh.ErrUnknownAccount) {
 			t.Errorf("nobody: %v", err)
 		}
 		_ = g.end()
@@ -95,7 +96,7 @@ func TestProgramsJoinATurnThatHasBegun(t *testing.T) {
 		asking = make(chan struct{})
 		answers := make(chan error, 2)
 		for range 2 {
-			go func() { answers <- r.keeper.Newer(t.Context(), "one", 1) }()
+			go func() { answers <- r.keeper.Newer(t.Context(), "one", 1, nil) }()
 			synctest.Wait() // the first one's turn asks its destinations
 		}
 		close(asking)
@@ -119,7 +120,7 @@ func TestProgramsWaitForPauses(t *testing.T) {
 		g := r.start()
 		synctest.Wait()
 		r.broker.next("one", fault{refuse: &sdk.Error{Kind: sdk.KindRateLimited, Message: "HTTP 429", HTTPStatus: 429, RetryAfter: 10 * time.Minute}})
-		if err := r.keeper.Newer(t.Context(), "one", 1); sdk.KindOf(err) != sdk.KindRateLimited {
+		if err := r.keeper.Newer(t.Context(), "one", 1, nil); sdk.KindOf(err) != sdk.KindRateLimited {
 			t.Fatalf("the first: %v", err)
 		}
 		r.notYet("Retry-After", 1, 10*time.Minute, "the server asked for a pause (HTTP 429)")
@@ -129,7 +130,7 @@ func TestProgramsWaitForPauses(t *testing.T) {
 			t.Errorf("version %d after the pause", v)
 		}
 		r.broker.next("one", fault{refuse: unavailable}, fault{refuse: unavailable})
-		if err := r.keeper.Newer(t.Context(), "one", 2); sdk.KindOf(err) != sdk.KindTransient {
+		if err := r.keeper.Newer(t.Context(), "one", 2, nil); sdk.KindOf(err) != sdk.KindTransient {
 			t.Fatalf("a failure: %v", err)
 		}
 		r.notYet("back-off", 2, 2*time.Second, "the pause after a failure (HTTP 503)")
@@ -144,12 +145,12 @@ func TestProgramsGetNoNewerTokenWithoutALogin(t *testing.T) {
 		g := r.start()
 		synctest.Wait()
 		r.broker.grant("one") // another login has ended ours
-		if err := r.keeper.Newer(t.Context(), "one", 1); !errors.Is(err, sdk.ErrInvalidGrant) {
+		if err := r.keeper.Newer(t.Context(), "one", 1, nil); !errors.Is(err, sdk.ErrInvalidGrant) {
 			t.Fatalf("the refusal: %v", err)
 		}
 		for range 3 {
 			time.Sleep(2 * time.Minute)
-			if err := r.keeper.Newer(t.Context(), "one", 1); !errors.Is(err, refresh.ErrNeedsLogin) {
+			if err := r.keeper.Newer(t.Context(), "one", 1, nil); !errors.Is(err, refresh.ErrNeedsLogin) {
 				t.Errorf("after it: %v", err)
 			}
 		}
@@ -167,7 +168,7 @@ func TestProgramsKeepToTheLimit(t *testing.T) {
 		g := r.start()
 		synctest.Wait()
 		for v := range uint64(2) {
-			if err := r.keeper.Newer(t.Context(), "one", v+1); err != nil {
+			if err := r.keeper.Newer(t.Context(), "one", v+1, nil); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(2 * time.Minute)
@@ -189,7 +190,7 @@ func TestProgramsLeaveTheAccountEnough(t *testing.T) {
 		synctest.Wait()
 		served := 0
 		for minute := range 6 * 60 {
-			if err := r.keeper.Newer(t.Context(), "one", r.record("one").Version); err == nil {
+			if err := r.keeper.Newer(t.Context(), "one", r.record("one").Version, nil); err == nil {
 				served++
 			} else if late, ok := errors.AsType[*refresh.NotYet](err); !ok || !late.Until.After(r.wall()) {
 				t.Fatal(err)
@@ -202,6 +203,44 @@ func TestProgramsLeaveTheAccountEnough(t *testing.T) {
 		}
 		if came := r.broker.came(); served < 6 || mostInAnHour(came) > 5 {
 			t.Errorf("%d served; %d in the fullest hour", served, mostInAnHour(came))
+		}
+		_ = g.end()
+	})
+}
+
+// Whoever has a program's refresh made for it alone is asked whether it may, and told if that
+// is the last that the broker allows; who is served by something else is not asked.
+func TestProgramsHaveTheirTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newLimitRig(t, 2*time.Hour, sdk.Limits{RequestsPerHour: 3})
+		g := r.start()
+		synctest.Wait()
+		no := errors.New("no")
+		var asked []bool
+		may := func(err error) func(bool) error {
+			return func(last bool) error { asked = append(asked, last); return err }
+		}
+		if err := r.keeper.Newer(t.Context(), "one", 1, may(no)); err != no || r.broker.count() != 0 {
+			t.Errorf("refused: %v, %d requests", err, r.broker.count())
+		}
+		answers := make(chan error)
+		for range 5 { // others are not kept from it by who was refused
+			go func() { answers <- r.keeper.Newer(t.Context(), "one", 1, may(nil)) }()
+		}
+		for range 5 {
+			if err := <-answers; err != nil {
+				t.Error(err)
+			}
+		}
+		r.must(r.keeper.Newer(t.Context(), "one", 1, may(no)))
+		r.notYet("within the minute", 2, time.Minute, "that is done once in 60s")
+		if want := []bool{false, false}; !slices.Equal(asked, want) {
+			t.Errorf("asked %v, want %v", asked, want)
+		}
+		time.Sleep(2 * time.Minute)
+		r.must(r.keeper.Newer(t.Context(), "one", 2, may(nil)))
+		if want := []bool{false, false, true}; !slices.Equal(asked, want) || r.broker.count() != 2 {
+			t.Errorf("asked %v, want %v; %d requests", asked, want, r.broker.count())
 		}
 		_ = g.end()
 	})
@@ -223,7 +262,7 @@ func TestProgramsWaitForALogin(t *testing.T) {
 		r.keeper.Postpone("one", r.wall().Add(time.Minute))
 		r.notYet("postponed", 1, time.Minute, "a better token is asked for elsewhere")
 		r.keeper.Postpone("one", time.Time{})
-		if err := r.keeper.Newer(t.Context(), "one", 1); err != nil {
+		if err := r.keeper.Newer(t.Context(), "one", 1, nil); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 		_ = g.end()
@@ -235,7 +274,7 @@ func TestAnyNewerTokenServesPrograms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 20*time.Minute, "one")
 		answers := make(chan error, 1)
-		ask := func(than uint64) { answers <- r.keeper.Newer(t.Context(), "one", than) }
+		ask := func(than uint64) { answers <- r.keeper.Newer(t.Context(), "one", than, nil) }
 		go ask(1) // no process runs
 		synctest.Wait()
 		if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: r.broker.grant("one")}, true); err != nil {

@@ -88,7 +88,7 @@ func TestPausedAccountSendsNothing(t *testing.T) {
 				_, err := r.keeper.Refresh(t.Context(), "one", false)
 				return err
 			},
-			"a program": func() error { return r.keeper.Newer(t.Context(), "one", 1) },
+			"a program": func() error { return r.keeper.Newer(t.Context(), "one", 1, nil) },
 		} {
 			var paused *refresh.IsPaused
 			if err := ask(); !errors.As(err, &paused) || !strings.Contains(err.Error(), "(a migration)") || !strings.Contains(err.Error(), "tokenkeeper resume one") {
