@@ -1,17 +1,20 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -103,6 +106,36 @@ func TestReadersOfAService(t *testing.T) {
 			}
 		}
 	}
+	// A broker's API has refused the newest: a newer one comes, and the program that has the
+	// old one begins again with it.
+	follower := exec.Command(setpriv, "--reuid", strconv.Itoa(bot), "--regid", strconv.Itoa(bot), "--clear-groups", program, "exec", "-c", s.config,
+		"-a", saxoAccount, "--on-new", "restart", "--", "sh", "-c", "echo $TOKENKEEPER_ACCESS_TOKEN; exec sleep 600")
+	follower.Dir, follower.Env = "/", []string{"PATH=" + os.Getenv("PATH")}
+	out, err := follower.StdoutPipe()
+	if err := errors.Join(err, follower.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = follower.Process.Signal(syscall.SIGTERM); _ = follower.Wait() })
+	tokens := make(chan string, 10)
+	go func() {
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			tokens <- lines.Text()
+		}
+	}()
+	if got := waittest.Receive(t, "what its program begins with", tokens); got != held.AccessToken {
+		t.Error("exec begins with another token")
+	}
+	newer, err := is(bot, strconv.Itoa(bot), "token", saxoAccount, "--if-version", strconv.FormatUint(held.Version, 10))
+	if newer = strings.TrimSpace(newer); err != nil || newer == held.AccessToken || newer == "" {
+		t.Errorf("a newer token: %v", err)
+	}
+	if got := waittest.Receive(t, "what its program goes on with", tokens); got != newer {
+		t.Error("exec --on-new restart goes on with another token")
+	}
+	if other, err := is(usertest.Stranger+4, strconv.Itoa(traders), "token", saxoAccount, "--if-version", strconv.FormatUint(held.Version, 10)); err != nil || strings.TrimSpace(other) != newer {
+		t.Errorf("another reader: %v", err)
+	}
+	mustHavePosted(t, saxo, saxoAccount, 1)
 	if out, err := is(usertest.Stranger, "7", "token", saxoAccount); err == nil || !strings.Contains(inOneLine(out), fmt.Sprintf("{user: %d, accounts: [%s]}", usertest.Stranger, saxoAccount)) {
 		t.Errorf("a stranger: %v\n%s", err, out)
 	}
