@@ -243,9 +243,14 @@ elsewhere it needs --yes.
 
 At the broker nothing is done: the login lives on there until its end, or until
 somebody ends it at the broker's site. With --revoke a running supervisor has
-the broker end it first, as "tokenkeeper revoke" does, by the client of another
-account of the configuration; if that fails, nothing is removed. Backups of the
-store have the token until they are replaced, which takes a week.`,
+the broker end it first, as "tokenkeeper revoke" does. It needs an account of
+the configuration that has the same client, and no broker that ends every login
+of the client with it. If that fails, nothing is removed, and the error says
+what to do.
+
+A shared file that the account had stays as it is, and with it what other
+programs have refreshed since. Backups of the store have the token until they
+are replaced, which takes a week.`,
 		Example:           "  tokenkeeper accounts forget schwab-old --yes\n  tokenkeeper accounts forget acme-old --revoke --yes",
 		Args:              exactArgs("NAME"),
 		ValidArgsFunction: e.leftNames(nil),

@@ -147,6 +147,8 @@ type fake struct {
 	// ends is what a revocation ends, and others with which accounts.
 	ends   string
 	others []string
+	// shared is the shared file that it is taken out of, and unshared why it is not.
+	shared, unshared string
 	// usable answers UsableToken; nil: as the tokens are.
 	usable func(account string) (control.TokenAnswer, error)
 }
@@ -215,11 +217,11 @@ func (f *fake) RevokePlan(_ context.Context, account string) (control.RevokePlan
 	if account != "main" {
 		return control.RevokePlan{}, control.Errorf(control.CodeBadRequest, "account %s: provider schwab knows no way", account)
 	}
-	return control.RevokePlan{Account: account, Provider: "acme", Version: 7, Expiry: now.Add(30 * time.Minute), Ends: f.ends, Others: f.others}, nil
+	return control.RevokePlan{Account: account, Provider: "acme", Version: 7, Expiry: now.Add(30 * time.Minute), Ends: f.ends, Others: f.others, SharedFile: f.shared}, nil
 }
 
 func (f *fake) Revoke(_ context.Context, account, agreed string, _ event.Caller) (control.RevokeAnswer, error) {
-	return control.RevokeAnswer{Ends: agreed, Others: f.others, Account: account, Provider: "acme", Version: 7, Revoked: now, Took: 120 * time.Millisecond, Expiry: now.Add(30 * time.Minute)}, nil
+	return control.RevokeAnswer{Ends: agreed, Others: f.others, SharedFile: f.shared, SharedFileError: f.unshared, Account: account, Provider: "acme", Version: 7, Revoked: now, Took: 120 * time.Millisecond, Expiry: now.Add(30 * time.Minute)}, nil
 }
 
 func (f *fake) Token(_ context.Context, account string) (control.TokenAnswer, error) {

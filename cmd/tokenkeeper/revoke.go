@@ -17,14 +17,23 @@ func newRevokeCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke ACCOUNT [--yes]",
 		Short: "Have an account's broker end its login",
-		Long: `Have the broker of an account end its login: from then on its refresh token is
-dead, the account needs a login, and nothing is refreshed. Sinks keep the access
-token that they have; whether that lives to its end is the broker's affair. On a
-terminal it asks first; elsewhere it needs --yes.
+		Long: `Have the broker of an account end its login, for good: its refresh token is dead
+then, nothing is refreshed, and only a login brings the account the next token.
+To stop the refreshes alone, and go on later: tokenkeeper pause. A running
+supervisor asks the broker. On a terminal it asks you first; elsewhere it needs
+--yes.
+
+Sinks keep the access token that they have; whether that lives to its end is the
+broker's affair. So does a shared file; its refresh token is taken out, under
+its lock. Nothing is revoked while another program holds the lock, or while the
+file can't be read, or holds a newer token that the broker has not seen yet: the
+error says what to do.
 
 A refresh that is under way is heard out before. If the broker refuses, nothing
-has changed. If it does not answer, nobody knows whether the login is over: the
-token counts neither as dead nor as living, and the next refresh finds out.
+has changed. If it does not answer, or the supervisor dies meanwhile, nobody
+knows whether the login is over: the token counts neither as dead nor as living,
+and the next refresh finds out. To have that at once:
+"tokenkeeper refresh ACCOUNT --force".
 
 Some brokers end every login of the same client with it. Then the question names
 the other accounts, and --yes agrees to that, too.
@@ -76,6 +85,12 @@ func keptText(got control.RevokeAnswer, now time.Time) string {
 	case end != "":
 		text += ", which may be dead before its end" + end
 	}
+	switch {
+	case got.SharedFileError != "":
+		text += ". The dead refresh token could not be taken out of the shared file, and that is tried again: " + got.SharedFileError
+	case got.SharedFile != "":
+		text += ". So does the shared file " + got.SharedFile + ", in which no refresh token stands any more"
+	}
 	if got.Ends == control.EndsClient {
 		text += ". The broker has ended every other login of the same client, too"
 		if len(got.Others) > 0 {
@@ -88,6 +103,9 @@ func keptText(got control.RevokeAnswer, now time.Time) string {
 // endText says what a revocation would end.
 func endText(plan control.RevokePlan) string {
 	text := fmt.Sprintf("the login of account %s at its broker (provider %s, version %d) ends for good: nothing is refreshed any more, and somebody must log in again", plan.Account, plan.Provider, plan.Version)
+	if plan.SharedFile != "" {
+		text += ". Its refresh token is taken out of the shared file " + plan.SharedFile + ", and the programs that use that can't refresh any more, either"
+	}
 	if plan.Ends != control.EndsClient {
 		return text
 	}

@@ -28,6 +28,26 @@ func TestRevokeSaysWhatElseEnds(t *testing.T) {
 	}
 }
 
+// What becomes of the shared file of a login is said before, and afterwards.
+func TestRevokeSaysWhatBecomesOfTheSharedFile(t *testing.T) {
+	const before = "Its refresh token is taken out of the shared file /bots/t.json, and the programs that use that can't refresh any more, either. To end it, add --yes"
+	for _, tt := range []struct{ file, fault, before, after string }{
+		{"", "", "somebody must log in again. To end it, add --yes", "before its end 14:50:00 in 30m. To use it again"},
+		{"/bots/t.json", "", before, "in 30m. So does the shared file /bots/t.json, in which no refresh token stands any more. To use it again"},
+		{"/bots/t.json", "write shared file /bots/t.json: no space left on device", before, "in 30m. The dead refresh token could not be taken out of the shared file, and that is tried again: write shared file /bots/t.json: no space left on device. To use it again"},
+	} {
+		socket, _, _ := serve(t, &fake{ends: control.EndsGrant, shared: tt.file, unshared: tt.fault})
+		command(t, "", "revoke", "main", "--socket", socket).says(t, exitUsage, "", tt.before)
+		if got := command(t, "", "revoke", "main", "--yes", "--socket", socket); got.code != exitOK || !strings.Contains(inOneLine(got.stdout), tt.after) {
+			t.Errorf("%+v", got)
+		}
+		got := decode[control.RevokeAnswer](t, command(t, "", "revoke", "main", "--yes", "--json", "--socket", socket).stdout)
+		if got.SharedFile != tt.file || got.SharedFileError != tt.fault {
+			t.Errorf("as JSON: %+v", got)
+		}
+	}
+}
+
 // On a terminal it is asked first, and nothing but a yes is one.
 func TestRevokeAsksOnATerminal(t *testing.T) {
 	socket, _, _ := serve(t, &fake{ends: control.EndsGrant})

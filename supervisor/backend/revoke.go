@@ -18,7 +18,7 @@ func (b accounts) RevokePlan(ctx context.Context, account string) (got control.R
 	err = b.onKeeper(ctx, account, func(k *refresh.Keeper) error {
 		rec, ends, err := k.Revocable(account)
 		got = control.RevokePlan{
-			Ends: string(ends), Others: b.endedWith(account, ends),
+			Ends: string(ends), Others: b.endedWith(account, ends), SharedFile: b.sharedFileOf(account),
 			Account: account, Provider: b.providerOf(account), Version: rec.Version, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
 		}
 		return err
@@ -31,9 +31,12 @@ func (b accounts) Revoke(ctx context.Context, account, agreed string, by event.C
 	err = b.onKeeper(ctx, account, func(k *refresh.Keeper) error {
 		done, err := k.Revoke(ctx, account, sdk.RevokeScope(agreed), by)
 		got = control.RevokeAnswer{
-			Ends: string(done.Ends), Others: b.endedWith(account, done.Ends),
+			Ends: string(done.Ends), Others: b.endedWith(account, done.Ends), SharedFile: done.SharedFile,
 			Account: account, Provider: b.providerOf(account), Version: done.Record.Version, Revoked: done.Record.Health.Revoked, Took: done.Took,
 			Expiry: done.Record.Token.Expiry(), ExpiryUncertain: done.Record.Token.Uncertain,
+		}
+		if done.Left != nil {
+			got.SharedFileError = done.Left.Error()
 		}
 		return err
 	})
@@ -58,6 +61,13 @@ func (b accounts) endedWith(account string, ends sdk.RevokeScope) []string {
 
 func (b accounts) providerOf(account string) string {
 	return b.Roster.Now().Config.Accounts[account].Provider
+}
+
+func (b accounts) sharedFileOf(account string) string {
+	if f := b.Roster.Now().Config.Accounts[account].SharedFile; f != nil {
+		return f.Path
+	}
+	return ""
 }
 
 // revokeError gives the error of a revocation its code.

@@ -24,6 +24,8 @@ type RevokePlan struct {
 	// configuration knows them.
 	Ends   string   `json:"ends,omitempty"`
 	Others []string `json:"others,omitempty"`
+	// SharedFile is the account's shared file: the refresh token is taken out of it.
+	SharedFile string `json:"shared_file,omitempty"`
 }
 
 // What a revocation ends, see [RevokePlan.Ends].
@@ -51,6 +53,10 @@ type RevokeAnswer struct {
 	// at their next refreshes.
 	Ends   string   `json:"ends"`
 	Others []string `json:"others,omitempty"`
+	// SharedFile is the account's shared file, out of which the refresh token was taken.
+	// SharedFileError is why it stands there still, which is tried again; "": it does not.
+	SharedFile      string `json:"shared_file,omitempty"`
+	SharedFileError string `json:"shared_file_error,omitempty"`
 }
 
 func (s *Server) revoke(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -38,7 +38,7 @@ const (
 	AnswerSetAside   Type = "answer_set_aside"   // an answer did not become the newest token, and is kept for a day
 	RivalRefresher   Type = "rival_refresher"    // alert: another program seems to refresh this grant
 	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock, or it is refused; alert: after a minute
-	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours
+	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours, none, or one whose login is over
 	UnknownToken     Type = "unknown_token"      // alert: a file holds a refresh token that nobody here knows
 	WrongZone        Type = "wrong_zone"         // alert: the local times in a file can't be right
 	SessionCompeting Type = "session_competing"  // alert: another login has taken the session that is kept alive

@@ -187,6 +187,9 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	a.step(acct.Judged{Record: judged})
 	a.replan()
 	a.keeper.mu.Unlock()
+	if judged.Ended() {
+		_ = sharing.TakeOut(a.share, judged, judged.Token.RefreshToken) // it is told, and tried again
+	}
 
 	if newest && a.rec().CanMint() {
 		return minted{a}.next(ctx, judged, said)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -34,6 +35,13 @@ func (f fullFile) Replaceable() error {
 		return errFull
 	}
 	return f.File.Replaceable()
+}
+
+func (f fullFile) TakeOut(dead sdk.Secret) (bool, error) {
+	if f.full.Load() {
+		return false, errFull
+	}
+	return f.File.TakeOut(dead)
 }
 
 func newFullRig(t *testing.T) (*sharedRig, *atomic.Bool) {

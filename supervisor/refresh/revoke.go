@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -38,6 +40,10 @@ type Revoked struct {
 	Took time.Duration
 	// Ends is what the broker has ended by that.
 	Ends sdk.RevokeScope
+	// SharedFile is the account's shared file, "" if it has none. Left is why the dead
+	// refresh token stands there still; nil: it does not.
+	SharedFile string
+	Left       error
 }
 
 // Revoke has the account's broker end its login, once whoever is at work on the account
@@ -106,7 +112,8 @@ func irrevocable(a *account) error {
 		return not("nobody knows whether an earlier attempt has used up its token, and of a token that is used up a broker says that it is revoked. "+
 			"Wait for the outcome (tokenkeeper status shows it)%s, and revoke then", a.say.orLogin())
 	case unproven:
-		return not("its token was found elsewhere, and the broker has not seen it yet: it may be another one's. Have it proved first: tokenkeeper refresh %s --force", a.cfg.Name)
+		return not("its token was found in %s, and the broker has not seen it yet: it may be another login's. "+
+			"Have it proved first: tokenkeeper refresh %s --force", cmp.Or(rec.FoundIn, "another place"), a.cfg.Name)
 	}
 	if why := a.withheld(); why != "" {
 		return not("%w: %s", ErrWithheld, why)
@@ -117,7 +124,9 @@ func irrevocable(a *account) error {
 // revoke takes what is newer in the account's shared file, which is locked, and revokes the
 // login of the newest token.
 func (p persons) revoke(ctx context.Context, a *leased, agreed sdk.RevokeScope, by event.Caller) (Revoked, error) {
-	if _, err := (sharer{a}).adopt(ctx); err != nil { // it may hold a newer token, and ours be used up
+	if _, err := (sharer{a}).adopt(ctx); errors.Is(err, sharing.ErrUnseen) {
+		return Revoked{}, a.say.notRevoked(fmt.Errorf("%w. It may hold a newer token than ours, whose login would live on. See to it that it can be read, and revoke then", err))
+	} else if err != nil { // ours may be used up
 		return Revoked{}, a.say.notRevoked(err)
 	}
 	may := func() error {
@@ -144,7 +153,7 @@ func (p persons) revoke(ctx context.Context, a *leased, agreed sdk.RevokeScope, 
 		return Revoked{}, a.say.notRevoked(errWholeClient)
 	}
 	return revocation{
-		ends:  ends,
+		ends: ends, share: a.share, file: a.cfg.SharedPath,
 		Voice: a.Voice, keeper: a.keeper, say: a.say, by: by, remote: remote, as: presented{a.account}.now(),
 		then: ". " + sentence(a.say.anew().With("again")),
 		next: "the next refresh finds out. To find out now: tokenkeeper refresh " + a.cfg.Name + " --force; to ask once more: tokenkeeper revoke " + a.cfg.Name,
@@ -169,6 +178,9 @@ type revocation struct {
 	as   sdk.Account
 	told func(acct.Event)
 	ends sdk.RevokeScope
+	// share, at file, is what other programs use the login by; nil: none do.
+	share *sharing.Share
+	file  string
 	// For people: then is what to do once it is over, and next what follows where nobody
 	// knows the outcome.
 	then, next string
@@ -224,7 +236,7 @@ func (v revocation) over(ctx context.Context, asked store.Record, took time.Dura
 		Type: event.Revoked, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: rec.Health.LastError + ": nothing is refreshed any more, and sinks keep the access token that they have, " + keptUntil(v.ends) + v.then,
 	})
-	return Revoked{rec, took, v.ends}, nil
+	return Revoked{rec, took, v.ends, v.file, sharing.TakeOut(v.share, rec, rec.Token.RefreshToken)}, nil
 }
 
 // keptUntil says what becomes of the access token that consumers hold.

@@ -17,6 +17,12 @@ func (r Record) Refused() bool {
 	return fp == "" || r.Health.NeedsLogin == fp
 }
 
+// Ended says whether its token is refused because a person has had its login ended: by the
+// broker's word, or because it was refused since the broker was asked.
+func (r Record) Ended() bool {
+	return r.Refused() && !(r.Health.Revoked.IsZero() && r.Health.RevokeAsked.IsZero())
+}
+
 // CanMint says whether a token can be had from the account's key, which the server has
 // not refused. Another key in the configuration is not the one that was refused.
 func (r Record) CanMint() bool { return r.Key != "" && r.Key != r.Health.KeyRefused }

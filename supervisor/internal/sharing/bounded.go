@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
@@ -254,6 +255,18 @@ func (f *bounded) Mend(d format.Document) (string, error) {
 
 func (f *bounded) Supersede(d format.Document) (string, error) {
 	return f.keeping(func() (string, error) { return f.File.Supersede(d) })
+}
+
+func (f *bounded) TakeOut(dead sdk.Secret) (bool, error) {
+	type taken struct {
+		took bool
+		err  error
+	}
+	got, silent := ask(f, call{within: answersWithin, locked: true}, func() (t taken) {
+		t.took, t.err = f.File.TakeOut(dead)
+		return t
+	}, func(taken) {})
+	return got.took, cmp.Or(silent, got.err)
 }
 
 // keeping is for a call that keeps what is left of the file at a path.

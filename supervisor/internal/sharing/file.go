@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
@@ -52,6 +53,9 @@ type File interface {
 	// Supersede is Write for a file that can't be read. It is kept as it is at the
 	// path that is returned.
 	Supersede(d format.Document) (kept string, err error)
+	// TakeOut takes a dead refresh token out of the file, if it stands there, which took
+	// says, and leaves all else.
+	TakeOut(dead sdk.Secret) (took bool, err error)
 }
 
 // holdsNothing says whether err, of reading a shared file, means that it is

@@ -71,17 +71,26 @@ func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by 
 	switch {
 	case j.Verdict.Newer():
 		seen.Newer = &d
+	case rec.Ended() && (older || j.Verdict == lineage.Refused): // ours would not work, either
+		_ = TakeOut(s, rec, d.RefreshToken) // it is told, and tried again
 	case older:
-		if s.Write(rec) {
-			s.Publish(slog.LevelWarn, event.Event{
-				Type: event.SharedFileMended, Version: rec.Version,
-				Message: "the shared file held an older token than ours, which would not work any more; the newest was put there",
-			})
-		}
+		put(s, rec, "an older token than ours, which would not work any more")
+	case j.Verdict == lineage.Silent && canMend(rec): // as after [TakeOut], and now there is one
+		put(s, rec, "no refresh token")
 	case !known:
 		seen.Asked, seen.News = s.ask(d, o, j, by, "")
 	}
 	return seen, nil
+}
+
+// put puts the newest token into the file, which held something that is worth less.
+func put(s *Share, rec store.Record, held string) {
+	if s.Write(rec) {
+		s.Publish(slog.LevelWarn, event.Event{
+			Type: event.SharedFileMended, Version: rec.Version,
+			Message: "the shared file held " + held + "; the newest was put there",
+		})
+	}
 }
 
 // Lacks is what is wrong with the file of s, by the last look at it without its lock, and
@@ -155,7 +164,7 @@ func nothingToDo(v lineage.Verdict) bool {
 }
 
 // Differs says whether the file, as it is without its lock, does not hold the account's
-// newest token. It is the regular look, for where no notice of a change comes.
+// newest token, or holds it although its login is over. It is the regular look, for where no notice of a change comes.
 func (s *Share) Differs(rec store.Record, compare Compare) bool {
 	d, err := s.file.Read()
 	switch {
@@ -164,8 +173,14 @@ func (s *Share) Differs(rec store.Record, compare Compare) bool {
 	case err != nil && canMend(rec):
 		return true
 	}
-	_, j := compare(d)
-	return !nothingToDo(j.Verdict)
+	switch _, j := compare(d); j.Verdict {
+	case lineage.Refused:
+		return rec.Ended()
+	case lineage.Silent:
+		return canMend(rec)
+	default:
+		return !nothingToDo(j.Verdict)
+	}
 }
 
 // A program that writes in place and without the lock leaves the file empty or

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
@@ -27,3 +28,4 @@ func (OnlyRead) Write(format.Document) error                { return errOnlyRead
 func (OnlyRead) KeepRest() (string, error)                  { return "", errOnlyRead }
 func (OnlyRead) Mend(format.Document) (string, error)       { return "", errOnlyRead }
 func (OnlyRead) Supersede(format.Document) (string, error)  { return "", errOnlyRead }
+func (OnlyRead) TakeOut(sdk.Secret) (bool, error)           { return false, errOnlyRead }

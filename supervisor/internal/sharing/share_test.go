@@ -64,6 +64,14 @@ func (m *memory) Supersede(d format.Document) (string, error) {
 	return "/bots/t.json.damaged", m.Write(d)
 }
 
+func (m *memory) TakeOut(dead sdk.Secret) (bool, error) {
+	took := m.unput == nil && m.doc.RefreshToken.Equal(dead)
+	if took {
+		m.doc.RefreshToken = sdk.Secret{}
+	}
+	return took, m.unput
+}
+
 // held is the error of a lock that another program has had for that long.
 type held time.Duration
 
@@ -105,6 +113,54 @@ func judged(rec store.Record, v lineage.Verdict) Compare {
 	}
 }
 
+// TestLookOfALoginThatIsOver: a token that a person has had revoked is put into no file, and
+// taken out of the one in which it stands; one that was just refused stays where it is.
+func TestLookOfALoginThatIsOver(t *testing.T) {
+	revoked := func(h *store.Health) { h.Revoked = time.Now() }
+	asked := func(h *store.Health) { h.RevokeAsked = time.Now() }
+	for name, c := range map[string]struct {
+		over    func(*store.Health)
+		verdict lineage.Verdict
+		left    bool
+		unput   error
+	}{
+		"ours, revoked":                      {over: revoked, verdict: lineage.Refused},
+		"ours, refused since that was asked": {over: asked, verdict: lineage.Refused},
+		"older":                              {over: revoked, verdict: lineage.Past},
+		"ours, refused":                      {over: func(*store.Health) {}, verdict: lineage.Refused, left: true},
+		"unknown":                            {over: revoked, verdict: lineage.Unknown, left: true},
+		"ours, on a full disk":               {over: revoked, verdict: lineage.Refused, left: true, unput: syscall.ENOSPC},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, rec := &memory{doc: format.Document{AccessToken: sdk.NewSecret("access-1"), RefreshToken: sdk.NewSecret("refresh-1")}, unput: c.unput}, record()
+			rec.Health.NeedsLogin = rec.Spends().Fingerprint()
+			c.over(&rec.Health)
+			s := share(m)
+			if differs := s.Differs(rec, judged(rec, c.verdict)); differs != (name != "ours, refused") {
+				t.Errorf("it differs: %t", differs)
+			}
+			defer lock(t, s)()
+			if _, err := s.Look(t.Context(), rec, judged(rec, c.verdict), advice.Token{Account: "one"}); err != nil {
+				t.Fatal(err)
+			}
+			if m.doc.RefreshToken.IsZero() == c.left || m.doc.AccessToken.Reveal() != "access-1" || m.writes > 0 {
+				t.Errorf("it holds %q, %d writes", m.doc.RefreshToken.Reveal(), m.writes)
+			}
+			if err := TakeOut(s, rec, rec.Token.RefreshToken); !errors.Is(err, c.unput) {
+				t.Errorf("once more: %v", err)
+			}
+		})
+	}
+	m := &memory{doc: format.Document{RefreshToken: sdk.NewSecret("refresh-1")}}
+	if err := TakeOut(share(m), record(), sdk.NewSecret("refresh-1")); err != nil || m.doc.RefreshToken.IsZero() {
+		t.Errorf("without the lock: %v", err)
+	}
+	var none *Share
+	if err := TakeOut(none, record(), sdk.NewSecret("refresh-1")); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+}
+
 // TestLook: what is done about a shared file by what stands there.
 func TestLook(t *testing.T) {
 	theirs := format.Document{RefreshToken: sdk.NewSecret("refresh-2")}
@@ -117,6 +173,7 @@ func TestLook(t *testing.T) {
 	}{
 		"newer":       {verdict: lineage.Newer, newer: true},
 		"the same":    {verdict: lineage.Same},
+		"no token":    {verdict: lineage.Silent, writes: 1},
 		"older":       {verdict: lineage.Past, writes: 1},
 		"unknown":     {verdict: lineage.Unknown, asked: true},
 		"gone":        {err: fs.ErrNotExist, writes: 1},

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -79,6 +80,30 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 	default:
 		return decided || v.Known() && !v.Newer()
 	}
+}
+
+// TakeOut takes a refresh token whose login is over, which rec says, out of the file of s, whose
+// lock is held: programs that find none there know that somebody must log in. The access
+// token stays, as sinks keep theirs. A failure is told, and left to the next look.
+func TakeOut(s *Share, rec store.Record, dead sdk.Secret) error {
+	if !s.IsLocked() {
+		return nil
+	}
+	took, err := s.file.TakeOut(dead)
+	crashpoint.Here("shared: taken out")
+	if err != nil && !took {
+		diskTrouble(s, rec, "the login is over, and its dead refresh token could not be taken out of the shared file, whose other readers may take it for a living one: %v. "+
+			"It is tried again", err)
+		return err
+	}
+	s.Over(event.DiskTrouble)
+	if took {
+		s.Publish(slog.LevelWarn, event.Event{
+			Type: event.SharedFileMended, Version: rec.Version,
+			Message: "the login is over, and its dead refresh token was taken out of the shared file. Its access token stays there until somebody logs in",
+		})
+	}
+	return nil
 }
 
 // canMend says whether there is anything to put into a shared file that holds
