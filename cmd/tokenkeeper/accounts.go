@@ -264,6 +264,9 @@ are replaced, which takes a week.`,
 			var got control.ForgetAnswer
 			err := e.withOrWithout(ctx, func(c *control.Client) (err error) {
 				got, err = c.ForgetAccount(ctx, args[0], revoke)
+				if revoke {
+					err = cutOff(err, args[0], "ask once more: tokenkeeper accounts forget "+args[0]+" --revoke")
+				}
 				return err
 			}, func(cfg *config.Config) error {
 				if revoke {

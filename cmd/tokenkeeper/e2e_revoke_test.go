@@ -17,14 +17,19 @@ type revoker struct {
 	*site
 	t   *testing.T
 	sim *brokersim.Server
+	// provider is its name, and shared what of an account's configuration is its shared file.
+	provider, shared string
 }
 
 func newRevoker(t *testing.T, ends brokersim.Revocation, accounts ...string) *revoker {
 	t.Helper()
 	sim := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab, AccessLifetime: time.Hour, Revokes: ends})
-	r := &revoker{t: t, sim: sim}
+	r := &revoker{t: t, sim: sim, provider: "revokes"}
+	if ends == brokersim.RevokesClient {
+		r.provider += "-client"
+	}
 	r.site = newSite(t, r.yaml(accounts...))
-	if err := goBuild(filepath.Join("testdata", "provider-revokes"), r.path("plugins/tokenkeeper-provider-revokes")); err != nil {
+	if err := goBuild(filepath.Join("testdata", "provider-revokes"), r.path("plugins/tokenkeeper-provider-"+r.provider)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range accounts {
@@ -38,7 +43,8 @@ func (r *revoker) yaml(accounts ...string) string {
 	for _, name := range accounts {
 		text += accountYAML(name, r.sim, r.sim.TokenURL(), "before_expiry: 5m")
 	}
-	text = strings.ReplaceAll(text, "provider: schwab", "provider: revokes")
+	text = strings.ReplaceAll(text, "provider: schwab", "provider: "+r.provider)
+	text = strings.ReplaceAll(text, "    refresh: ", r.shared+"    refresh: ")
 	return strings.ReplaceAll(text, "settings: {", `settings: {revoke_url: "`+r.sim.RevokeURL()+`", `) + filesYAML
 }
 

@@ -60,7 +60,7 @@ the application's access is taken away in the broker's own settings.`,
 			got, err := c.Revoke(cmd.Context(), args[0], plan.Ends)
 			switch {
 			case err != nil:
-				return revokedByWhom(err)
+				return revokedByWhom(cutOff(err, args[0], "find out: tokenkeeper refresh "+args[0]+" --force"))
 			case e.json:
 				return e.printJSON(got)
 			}
@@ -123,6 +123,16 @@ func revokedByWhom(err error) error {
 		return fmt.Errorf("%w. A running supervisor asks the broker; without one nothing is revoked: start it (tokenkeeper run, or its service), and revoke then", err)
 	}
 	return err
+}
+
+// cutOff says what is known if the supervisor ended before it had answered: it may have
+// asked the broker. next is what to do once one runs.
+func cutOff(err error, account, next string) error {
+	if !control.Ended(err) {
+		return err
+	}
+	return control.Errorf(control.CodeOutcomeUnknown, "account %s: the supervisor ended before it had answered, and nobody knows whether its login is revoked. "+
+		"Start it (tokenkeeper run, or its service), and %s", account, next)
 }
 
 // mayEnd asks a person at a terminal whether a login may be ended.
