@@ -18,6 +18,10 @@ import (
 // as usual, or a quarter of the heap if that is more.
 const slack = 1 << 20
 
+// lull is how long after something small all is done that follows from it: others were
+// woken up by it, and what they need would stay until it is done again.
+const lull = time.Second
+
 // headroom is how far below its limit the runtime begins to collect.
 const headroom = 1 << 20
 
@@ -35,6 +39,7 @@ type Rest struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
+	done    *time.Timer // runs after something small
 	resting bool
 	over    bool
 	// What was set while the process was busy; the limit is in bytes.
@@ -53,6 +58,8 @@ func New(after time.Duration) *Rest {
 		tuned: os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "",
 	}
 	r.timer = time.AfterFunc(after, r.rest)
+	r.done = time.AfterFunc(lull, r.drop)
+	r.done.Stop()
 	return r
 }
 
@@ -68,10 +75,17 @@ func (r *Rest) Busy() {
 }
 
 // Touched tells that something small was done that is done at rest, too, again and
-// again: the program's pages that it needed are given back once more, when nothing
-// else wants to run. A busy process keeps them.
+// again: the program's pages that it needed are given back once more, when what follows
+// from it has been done as well. A busy process keeps them.
 func (r *Rest) Touched() {
-	runtime.Gosched()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resting {
+		r.done.Reset(lull)
+	}
+}
+
+func (r *Rest) drop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.resting {
@@ -85,6 +99,7 @@ func (r *Rest) Close() {
 	defer r.mu.Unlock()
 	r.over = true
 	r.timer.Stop()
+	r.done.Stop()
 	r.wake()
 }
 

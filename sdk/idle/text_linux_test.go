@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
@@ -115,23 +116,33 @@ func TestDrop(t *testing.T) {
 	}
 }
 
-// TestTouched: what a little work at rest brings back goes again, and a busy process
-// keeps it.
+// TestTouched: what a little work at rest brings back goes again, with what those bring
+// back who were woken up by it and come later, and a busy process keeps it.
 func TestTouched(t *testing.T) {
 	untuned(t)
-	r, p := New(time.Hour), newPage(t)
-	defer r.Close()
-	if r.rest(); len(r.program) == 0 {
-		t.Fatal("nobody knows where the program is")
-	}
-	r.program = append(r.program, p.mapping)
-	p.bring()
-	if r.Touched(); p.isThere() {
-		t.Error("it stays at rest")
-	}
-	r.Busy()
-	p.bring()
-	if r.Touched(); !p.isThere() {
-		t.Error("a busy process has lost it")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r, p := New(time.Hour), newPage(t)
+		defer r.Close()
+		r.tuned = true // the runtime calls from outside of the bubble when it has collected
+		if r.rest(); len(r.program) == 0 {
+			t.Fatal("nobody knows where the program is")
+		}
+		r.program = append(r.program, p.mapping)
+		r.Touched()
+		time.Sleep(lull / 2)
+		p.bring()
+		time.Sleep(lull)
+		synctest.Wait()
+		if p.isThere() {
+			t.Error("it stays at rest")
+		}
+		p.bring()
+		r.Touched()
+		r.Busy()
+		time.Sleep(2 * lull)
+		synctest.Wait()
+		if !p.isThere() {
+			t.Error("a busy process has lost it")
+		}
+	})
 }
