@@ -62,7 +62,7 @@ func (w Watchdog) Run(ctx context.Context) error {
 	goesOn := time.NewTicker(goesOnEvery)
 	defer goesOn.Stop()
 	manager := newManager(w.Log)
-	told := statusLine{managed: os.Getenv("NOTIFY_SOCKET") != "", notify: manager.notify}
+	told := statusLine{managed: manager.say != nil, notify: manager.notify}
 	for {
 		select {
 		case <-ctx.Done():
@@ -137,20 +137,26 @@ const toldWithin = time.Second
 // manager is the service manager, to which one thing at a time is said. It may hang,
 // and who watches over the supervisor must not hang with it.
 type manager struct {
-	say     func(state string) error
+	say     func(state string) error // nil: there is none
 	log     *slog.Logger
 	talking chan struct{} // has room for one
 }
 
 func newManager(log *slog.Logger) manager {
-	say := func(state string) error {
-		_, err := daemon.SdNotify(false, state)
-		return err
+	m := manager{log: log, talking: make(chan struct{}, 1)}
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		m.say = func(state string) error {
+			_, err := daemon.SdNotify(false, state)
+			return err
+		}
 	}
-	return manager{say, log, make(chan struct{}, 1)}
+	return m
 }
 
 func (m manager) notify(state string) {
+	if m.say == nil {
+		return
+	}
 	err := errors.New("it has not taken what it was told before")
 	select {
 	case m.talking <- struct{}{}:

@@ -46,6 +46,18 @@ func TestTheLogOfAQuietDay(t *testing.T) {
 	})
 }
 
+// Without a service manager nothing is said, and no timer is left that wakes the process
+// up after each look.
+func TestNoServiceManager(t *testing.T) {
+	for socket, managed := range map[string]bool{"": false, "/run/systemd/notify": true} {
+		t.Setenv("NOTIFY_SOCKET", socket)
+		if m := newManager(slog.New(slog.DiscardHandler)); m.say != nil != managed {
+			t.Errorf("with NOTIFY_SOCKET=%q something is said: %t, want %t", socket, m.say != nil, managed)
+		}
+	}
+	manager{}.notify("READY=1") // and no log says that it could not be told
+}
+
 // A service manager that takes nothing is not waited for, and hears what is said once it
 // takes something again.
 func TestServiceManagerThatHangs(t *testing.T) {
