@@ -39,7 +39,7 @@ const benchPatience = 30 * time.Second
 // then, beside those that follow at once. Refreshes that come due meanwhile count.
 func BenchmarkIdle(b *testing.B) {
 	w := newBenchWorld(b)
-	var pss, private, woken, cpu float64
+	var pss, private, woken, missed, cpu float64
 	var first, warm samples
 	for b.Loop() {
 		r := w.start(b)
@@ -52,9 +52,10 @@ func BenchmarkIdle(b *testing.B) {
 			b.Fatalf("the program's processes are %v: %v", pids, err)
 		}
 		sleep(b, *settleFor)
-		before, ran := total(b, pids, switches), total(b, pids, worked)
+		before, lacked, ran := total(b, pids, switches), total(b, pids, faults), total(b, pids, worked)
 		sleep(b, *idleFor)
 		woken += (total(b, pids, switches) - before) / idleFor.Minutes()
+		missed += (total(b, pids, faults) - lacked) / idleFor.Minutes()
 		cpu += 100 * (total(b, pids, worked) - ran) / float64(*idleFor)
 		for _, pid := range pids {
 			b.Logf("process %d: %.1f MiB in private memory, %.1f MiB in pages of the program", pid,
@@ -80,6 +81,7 @@ func BenchmarkIdle(b *testing.B) {
 	b.ReportMetric(pss/float64(b.N), "PSS-MiB")
 	b.ReportMetric(private/float64(b.N), "dirty-MiB")
 	b.ReportMetric(woken/float64(b.N), "switches/min")
+	b.ReportMetric(missed/float64(b.N), "faults/min")
 	b.ReportMetric(cpu/float64(b.N), "%CPU")
 	b.ReportMetric(w.size(b)/1e6, "program-MB")
 	b.ReportMetric(0, "ns/op")

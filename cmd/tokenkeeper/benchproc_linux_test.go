@@ -79,6 +79,18 @@ func worked(pid int) (float64, error) {
 	return sum, nil
 }
 
+// faults is how often a process needed a page that was not in its page tables, but in
+// memory (the tenth field of proc_pid_stat(5)). That costs it time, more on a virtual
+// machine, whatever else the machine does.
+func faults(pid int) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // behind the name of the program
+	return strconv.ParseFloat(strings.Fields(rest)[7], 64)
+}
+
 // switches is how often a process's threads have gone to sleep so far
 // (proc_pid_status(5)); each of them is a wakeup, too.
 func switches(pid int) (float64, error) {
