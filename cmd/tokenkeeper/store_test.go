@@ -75,7 +75,7 @@ func TestStoreVerbs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.Abandon(t.Context(), "main", "OPEN", 1, store.Health{}), s.Close()); err != nil {
+	if err := errors.Join(s.Abandon(t.Context(), "main", "OPEN", store.Basis{Version: 1}, store.Health{}), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	run(exitOK, "store", "backup")

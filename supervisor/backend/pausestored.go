@@ -32,7 +32,11 @@ func PauseStored(ctx context.Context, cfg *config.Config, names []string, req co
 		if a.Already = paused && was.Holds(now); a.Already {
 			a.Pause = was.Again(said)
 		}
-		return a, st.PutPause(ctx, name, &a.Pause)
+		stands := &was
+		if !paused {
+			stands = nil
+		}
+		return a, st.PutPause(ctx, name, stands, &a.Pause)
 	})
 }
 
@@ -45,7 +49,7 @@ func ResumeStored(ctx context.Context, cfg *config.Config, names []string) (all 
 			return a, err
 		}
 		a.Resumed, a.Pause = true, &was
-		return a, st.PutPause(ctx, name, nil)
+		return a, st.PutPause(ctx, name, &was, nil)
 	})
 }
 

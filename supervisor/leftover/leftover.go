@@ -171,7 +171,12 @@ func (a Accounts) Forget(ctx context.Context, name string) (control.ForgetAnswer
 		}
 	}
 	got.Attempts = len(attempts)
-	switch err := a.Store.Forget(context.WithoutCancel(ctx), name); {
+	ctx = context.WithoutCancel(ctx)
+	switch err := store.Made(a.Store.Forget(ctx, name, in.Attempt, rec.Basis()), func() (bool, error) {
+		_, err := a.Store.Load(ctx, name)
+		_, stands, ierr := a.Store.Intent(ctx, name)
+		return errors.Is(err, store.ErrNotFound) && ierr == nil && !stands, ierr
+	}); {
 	case errors.Is(err, store.ErrNotFound) && got.Attempts+got.Unread == 0:
 		return control.ForgetAnswer{}, a.unknown(ctx, name)
 	case err != nil && !errors.Is(err, store.ErrNotFound):

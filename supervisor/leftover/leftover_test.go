@@ -176,9 +176,9 @@ type failing struct {
 	renames bool
 }
 
-func (s failing) Rename(ctx context.Context, from, to string, version uint64) error {
+func (s failing) Rename(ctx context.Context, from, to string, at store.Basis) error {
 	if s.renames {
-		return s.Store.Rename(ctx, from, to, version)
+		return s.Store.Rename(ctx, from, to, at)
 	}
 	return store.ErrDisk
 }
@@ -242,7 +242,7 @@ func TestForget(t *testing.T) {
 // unforgetting is a store that forgets nothing.
 type unforgetting struct{ store.Store }
 
-func (unforgetting) Forget(context.Context, string) error { return store.ErrDisk }
+func (unforgetting) Forget(context.Context, string, string, store.Basis) error { return store.ErrDisk }
 
 // What is cut off when the spool was cleared proves by that of no attempt that it was not
 // sent, should the account come back; and it is done once more.

@@ -63,7 +63,7 @@ func TestRevokeOfALoginThatIsOver(t *testing.T) {
 		"refused": {NeedsLogin: sdk.NewSecret("refresh").Fingerprint()},
 	} {
 		house := newHouse(t)
-		must(t, house.Store.Abandon(t.Context(), "old", "", 1, h))
+		must(t, house.Store.Abandon(t.Context(), "old", "", store.Basis{Version: 1}, h))
 		if got, err := house.Revoke(t.Context(), "old", event.Caller{}); err != nil || !got.Equal(h.Revoked) {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}

@@ -135,7 +135,10 @@ func (f *Front) guide(ctx context.Context, remote *sdk.Remote, shape sdk.LoginSh
 // earlier one could not be ended yet, it is that one that counts.
 func (f *Front) openWith(ctx context.Context, l store.Login) (Begun, error) {
 	f.endOver(ctx) // one that is over, by a clock that was set back perhaps
-	err := f.cfg.Store.PutLogin(ctx, l)
+	err := store.Made(f.cfg.Store.PutLogin(ctx, l), func() (bool, error) {
+		is, stands, err := f.cfg.Store.Login(ctx, l.Account)
+		return err == nil && stands && is.State == l.State, err
+	})
 	first, earlier := l, errors.Is(err, store.ErrConflict)
 	if earlier {
 		var stands bool

@@ -22,7 +22,7 @@ func (f *Front) CancelLogin(ctx context.Context, name string) (Begun, error) {
 	if err != nil {
 		return Begun{}, err
 	}
-	if err := f.cfg.Store.DropLogin(ctx, name, l.State); err != nil {
+	if err := f.open.drop(ctx, name, l.State); err != nil {
 		l.GoesOn()
 		return Begun{}, fmt.Errorf("account %s: the login goes on, because its end can't be made durable: %w", name, err)
 	}
@@ -81,7 +81,7 @@ func (f *Front) endOver(ctx context.Context) {
 			why = fmt.Errorf("%w; whether it was approved could not be asked: %w", errNotInTime, err)
 		}
 		log := f.cfg.log(l.Account)
-		if err := f.cfg.Store.DropLogin(ctx, l.Account, l.State); err != nil {
+		if err := f.open.drop(ctx, l.Account, l.State); err != nil {
 			log.Warn("a login that is over can't be dropped from the store; it is tried again", "error", err)
 			continue
 		}

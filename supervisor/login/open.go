@@ -229,12 +229,20 @@ func (o *Open) Close(account, state string, why error) {
 // Drop ends the login of that state, and tells why it has brought no token. If the
 // store does not take that, it is over all the same, and dropped later.
 func (o *Open) Drop(ctx context.Context, account, state string, why error) {
-	if err := o.cfg.Store.DropLogin(ctx, account, state); err != nil {
+	if err := o.drop(ctx, account, state); err != nil {
 		o.cfg.log(account).Warn("a login that has failed can't be dropped from the store; it is tried again", "error", err)
 		o.GiveUp(account, state)
 		return
 	}
 	o.Close(account, state, why)
+}
+
+// drop makes the end of a login durable.
+func (o *Open) drop(ctx context.Context, account, state string) error {
+	return store.Made(o.cfg.Store.DropLogin(ctx, account, state), func() (bool, error) {
+		l, stands, err := o.cfg.Store.Login(ctx, account)
+		return err == nil && !(stands && l.State == state), err
+	})
 }
 
 // GiveUp lets the login of that state be over by itself.

@@ -88,7 +88,7 @@ func (a answered) another(ctx context.Context, c *store.Candidate) error {
 
 // putBeside makes a candidate durable, and returns the record beside which it is.
 func (a loggingIn) putBeside(ctx context.Context, c *store.Candidate) (store.Record, error) {
-	if err := a.keeper.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, a.rec().Version, c); err != nil {
+	if err := a.keeper.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, a.rec().Basis(), c); err != nil {
 		return store.Record{}, fmt.Errorf("store the login of another person, which the provider's spool still holds: %w", err)
 	}
 	crashpoint.Here("refresh: the candidate is stored")
@@ -189,7 +189,11 @@ func (p persons) DiscardLogin(ctx context.Context, name string) (store.Person, e
 	if a.state().Held() != nil { // its version has the candidate, too
 		return store.Person{}, fmt.Errorf("account %s: its newest token is not stored yet, because of the disk; try again when it is: see tokenkeeper status", name)
 	}
-	if err := p.store.PutBeside(context.WithoutCancel(ctx), name, "", a.rec().Version, nil); err != nil {
+	ctx = context.WithoutCancel(ctx)
+	if err := store.Made(p.store.PutBeside(ctx, name, "", a.rec().Basis(), nil), func() (bool, error) {
+		rec, err := p.store.Load(ctx, name)
+		return err == nil && rec.Candidate == nil, err
+	}); err != nil {
 		return store.Person{}, fmt.Errorf("account %s: forget the login that waits: %w", name, err)
 	}
 	rec := a.rec()

@@ -292,7 +292,7 @@ var errOtherSecret = advice.Worded("the broker does not take the client secret t
 // goOn ends the attempt. It counts as no failure: the next one is made at once.
 func (a secretRefused) goOn(ctx context.Context, cause error) error {
 	rec := a.rec()
-	if err := a.storeEnd(ctx, a.in.Attempt, rec.Version, rec.Health); err != nil {
+	if err := a.storeEnd(ctx, a.in.Attempt, rec.Basis(), rec.Health); err != nil {
 		return a.diskTrouble(fmt.Errorf("note that the broker refused the client secret: %w", err))
 	}
 	a.keeper.mu.Lock()

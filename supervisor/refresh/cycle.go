@@ -257,7 +257,7 @@ func (a answered) keep(ctx context.Context) error {
 	if spool.IsLogin(a.in.Kind) && a.keeper.cfg.LoggedIn != nil { // a death in between harms nothing: it says of which login
 		a.keeper.cfg.LoggedIn(ctx, rec)
 	}
-	switch err := a.keeper.cfg.Store.Commit(ctx, rec); {
+	switch err := commit(ctx, a.keeper.cfg.Store, rec); {
 	case errors.Is(err, store.ErrConflict):
 		return a.conflicting(ctx, rec, err)
 	case err != nil:

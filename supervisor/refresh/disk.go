@@ -62,8 +62,8 @@ func (a attempt) keepHeld(ctx context.Context) error {
 
 // storeEnd makes it durable that an attempt is over, and the health of the version that
 // stands then. What was known of a disk that took nothing is over with that.
-func (a *leased) storeEnd(ctx context.Context, attempt string, version uint64, h store.Health) error {
-	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, attempt, version, h); err != nil {
+func (a *leased) storeEnd(ctx context.Context, attempt string, at store.Basis, h store.Health) error {
+	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, attempt, at, h); err != nil {
 		return err
 	}
 	a.Over(event.DiskTrouble)

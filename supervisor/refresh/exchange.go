@@ -194,7 +194,7 @@ func (a exchange) failed(ctx context.Context, cause error) error {
 	_ = secretRefused(a).noted(cause) // the next login presents another one; a code is spent once
 	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err == nil || errors.Is(err, store.ErrNotFound) {
-		err = a.storeEnd(ctx, a.in.Attempt, stored.StoredVersion(), stored.Health)
+		err = a.storeEnd(ctx, a.in.Attempt, stored.Basis(), stored.Health)
 	}
 	if err != nil {
 		return a.diskTrouble(fmt.Errorf("note the failed login: %w", err))

@@ -19,7 +19,7 @@ import (
 // that comes late is read like any that the store knows nothing of.
 func (a unknown) giveUp(ctx context.Context) error {
 	in, rec := *a.state().Ambiguous(), a.state().GivingUp()
-	if err := a.storeEnd(ctx, in.Attempt, rec.Version, rec.Health); err != nil {
+	if err := a.storeEnd(ctx, in.Attempt, rec.Basis(), rec.Health); err != nil {
 		return a.diskTrouble(fmt.Errorf("give up an attempt of which nobody knows the outcome: %w", err))
 	}
 	crashpoint.Here("refresh: an unknown attempt is given up")

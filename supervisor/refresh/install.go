@@ -102,6 +102,16 @@ func (a finder) take(ctx context.Context, f find) error {
 	return nil
 }
 
+// commit makes rec the account's newest version, and finds out whether it is where the
+// store does not say so.
+func commit(ctx context.Context, s store.Store, rec store.Record) error {
+	return store.Made(s.Commit(ctx, rec), func() (bool, error) {
+		got, err := s.Load(ctx, rec.Account)
+		return err == nil && !got.Held && got.Basis() == rec.Basis() && got.Attempt == rec.Attempt &&
+			got.Token.RefreshToken.Equal(rec.Token.RefreshToken) && got.Token.AccessToken.Equal(rec.Token.AccessToken), err
+	})
+}
+
 // storeHeld stores the version that is served from memory before another one is
 // stored: sinks have it under its number.
 func (a *leased) storeHeld(ctx context.Context) error {
@@ -111,7 +121,7 @@ func (a *leased) storeHeld(ctx context.Context) error {
 	}
 	rec := *held
 	rec.Held = false
-	if err := a.keeper.cfg.Store.Commit(ctx, rec); err != nil {
+	if err := commit(ctx, a.keeper.cfg.Store, rec); err != nil {
 		return fmt.Errorf("account %s: store the token that is served from memory, before another takes its place: %w", a.cfg.Name, err)
 	}
 	ended := a.state().Ends()
@@ -135,7 +145,7 @@ func (a finder) replaceGrant(ctx context.Context, rec *store.Record) error {
 			rec.Health, rec.Health.NeedsLogin = a.rec().Health, ""
 		}
 	}
-	if err := a.keeper.cfg.Store.Commit(ctx, *rec); err != nil {
+	if err := commit(ctx, a.keeper.cfg.Store, *rec); err != nil {
 		return fmt.Errorf("account %s: store the token: %w", rec.Account, err)
 	}
 	a.keeper.open.Close(rec.Account, in.Login, login.ErrReplaced)

@@ -114,7 +114,7 @@ func (p persons) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		next.Token.RefreshLifetime = 0 // which a document had told, and he knows better
 	}
 	noteEnds(&next, p.known.Policy())
-	if err := p.store.Commit(ctx, next); err != nil {
+	if err := commit(ctx, p.store, next); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
 	}
 	a.renewed(next)

@@ -70,7 +70,7 @@ func (a minted) refused(ctx context.Context, cause error) error {
 	h := &rec.Health
 	h.Failures++
 	h.LastError, h.LastKind, h.LastFailure, h.Ambiguous = said, sdk.KindInvalidGrant, a.keeper.clock.Now().Wall, time.Time{}
-	if err := a.storeEnd(ctx, a.in.Attempt, rec.Version, rec.Health); err != nil {
+	if err := a.storeEnd(ctx, a.in.Attempt, rec.Basis(), rec.Health); err != nil {
 		return a.diskTrouble(fmt.Errorf("note that the server refused the key: %w", err))
 	}
 	a.keeper.mu.Lock()

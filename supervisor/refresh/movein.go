@@ -48,7 +48,10 @@ func (p persons) MoveIn(ctx context.Context, name, from string, before func() er
 	if err := before(); err != nil {
 		return store.Record{}, err
 	}
-	if err := p.store.Rename(ctx, from, name, rec.Version); err != nil {
+	if err := store.Made(p.store.Rename(ctx, from, name, rec.Basis()), func() (bool, error) {
+		got, err := p.store.Load(ctx, name)
+		return err == nil && got.Basis() == rec.Basis(), err
+	}); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: %w", name, err)
 	}
 	crashpoint.Here("refresh: an account has its new name")

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
 // An account that was renamed goes on at once, in a loop that runs: an attempt of which
@@ -115,7 +116,7 @@ func TestARenamedAccountDoesNotTakeItsFile(t *testing.T) {
 					if _, err := r.keeper.MoveIn(t.Context(), "new", "one", func() error { return nil }); err != nil {
 						t.Fatal(err)
 					}
-				} else if err := r.store.Forget(t.Context(), "one"); err != nil {
+				} else if err := storetest.Forget(t.Context(), r.store, "one"); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Hour)

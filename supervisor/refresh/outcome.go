@@ -70,7 +70,7 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	default:
 		h := a.countFailure(kind, cause)
 		if a.in.Replays == "" { // otherwise the intent stands, because nothing is known of what it replays
-			if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Version, h); err != nil {
+			if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Basis(), h); err != nil {
 				return a.diskTrouble(fmt.Errorf("note the failed attempt: %w", err))
 			}
 		}
@@ -178,7 +178,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	if newest {
 		h.NeedsLogin = a.in.Fingerprint
 	}
-	if err := a.storeEnd(ctx, a.in.Attempt, stored.StoredVersion(), h); err != nil {
+	if err := a.storeEnd(ctx, a.in.Attempt, stored.Basis(), h); err != nil {
 		return a.diskTrouble(fmt.Errorf("note that the server refused the grant: %w", err))
 	}
 	judged := stored

@@ -74,7 +74,7 @@ func (p persons) Pause(ctx context.Context, name string, said store.Pause) (Paus
 		next = was.Again(said)
 	}
 	if !already || next != was {
-		if err := p.store.PutPause(ctx, name, &next); err != nil {
+		if err := (pausable{a}).put(ctx, &next); err != nil {
 			return Pausing{}, fmt.Errorf("account %s: it was not paused, because that could not be stored: %w", name, err)
 		}
 		pausable{a}.steer(acct.Paused{Pause: next})
@@ -108,7 +108,7 @@ func (p persons) Resume(ctx context.Context, name string, by event.Caller) (Resu
 	}
 	var r Resuming
 	if was, paused := a.state().Course.(acct.Paused); paused {
-		if err := p.store.PutPause(ctx, name, nil); err != nil {
+		if err := (pausable{a}).put(ctx, nil); err != nil {
 			return r, fmt.Errorf("account %s: it stays paused, because its end could not be stored: %w", name, err)
 		}
 		r.Pause, r.Due = &was.Pause, pausable{a}.steer(acct.Runs{})
@@ -123,6 +123,26 @@ type pausable struct{ *account }
 // pause is why nothing is asked of the account's broker; ok is false if something may be.
 func (a pausable) pause() (p store.Pause, ok bool) {
 	return a.state().Pause(a.keeper.clock.Now().Wall)
+}
+
+// put makes durable what a person says of the account's pause, whatever is stored of it.
+func (a pausable) put(ctx context.Context, next *store.Pause) error {
+	s, name := a.keeper.cfg.Store, a.cfg.Name
+	stored := func() (*store.Pause, error) {
+		p, ok, err := s.Pause(ctx, name)
+		if !ok {
+			return nil, err
+		}
+		return &p, err
+	}
+	was, err := stored()
+	if err != nil {
+		return err
+	}
+	return store.Made(s.PutPause(ctx, name, was, next), func() (bool, error) {
+		is, err := stored()
+		return err == nil && is.Same(next), err
+	})
 }
 
 // err is told to who waits for a refresh.
@@ -205,7 +225,7 @@ func (a *round) lapse(ctx context.Context) bool {
 	if !paused || !a.state().Lapsed(a.keeper.clock.Now().Wall) { // somebody was faster
 		return false
 	}
-	if err := a.keeper.cfg.Store.PutPause(ctx, a.cfg.Name, nil); err != nil {
+	if err := a.keeper.cfg.Store.PutPause(ctx, a.cfg.Name, &was.Pause, nil); err != nil {
 		a.Log().Warn("the end of a pause could not be stored; it is over all the same", "error", err)
 	}
 	pausable{a.account}.steer(acct.Runs{})

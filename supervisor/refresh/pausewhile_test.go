@@ -97,7 +97,7 @@ func TestPausedAgain(t *testing.T) {
 // pauseless is a store whose disk takes no pause.
 type pauseless struct{ store.Store }
 
-func (pauseless) PutPause(context.Context, string, *store.Pause) error {
+func (pauseless) PutPause(context.Context, string, *store.Pause, *store.Pause) error {
 	return fmt.Errorf("the disk is full: %w", store.ErrDisk)
 }
 
@@ -156,9 +156,9 @@ type pausesLate struct {
 	before func()
 }
 
-func (s pausesLate) PutPause(ctx context.Context, account string, p *store.Pause) error {
+func (s pausesLate) PutPause(ctx context.Context, account string, was, p *store.Pause) error {
 	s.before()
-	return s.Store.PutPause(ctx, account, p)
+	return s.Store.PutPause(ctx, account, was, p)
 }
 
 // A word that came before a Keeper is retired counts, and whoever follows knows it.

@@ -214,11 +214,19 @@ func (v revocation) ask(ctx context.Context, before store.Record) (Revoked, erro
 
 // note makes what the broker was asked durable, and then known.
 func (v revocation) note(ctx context.Context, rec store.Record) error {
-	if err := v.keeper.cfg.Store.Abandon(ctx, rec.Account, "", rec.StoredVersion(), rec.Health); err != nil {
+	if err := v.put(ctx, rec); err != nil {
 		return err
 	}
 	v.told(acct.Corrected{Record: rec})
 	return nil
+}
+
+func (v revocation) put(ctx context.Context, rec store.Record) error {
+	s := v.keeper.cfg.Store
+	return store.Made(s.Abandon(ctx, rec.Account, "", rec.Basis(), rec.Health), func() (bool, error) {
+		got, err := s.Load(ctx, rec.Account)
+		return got.Health.RevokeAsked.Equal(rec.Health.RevokeAsked) && got.Health.Revoked.Equal(rec.Health.Revoked), err
+	})
 }
 
 // over is a login that the broker says it has ended: its token is dead.
@@ -228,7 +236,7 @@ func (v revocation) over(ctx context.Context, asked store.Record, took time.Dura
 		RevokeAsked: asked.Health.RevokeAsked, Revoked: now, NeedsLogin: asked.Spends().Fingerprint(),
 		LastError: fmt.Sprintf("its login was revoked by a person (user %d) at %s", v.by.UID, moment.Stamp(now)), LastFailure: now,
 	}
-	if err := v.keeper.cfg.Store.Abandon(ctx, rec.Account, "", rec.StoredVersion(), rec.Health); err != nil {
+	if err := v.put(ctx, rec); err != nil {
 		return Revoked{}, fmt.Errorf("account %s: the broker has revoked its login, and that could not be noted (%w): its token is dead all the same%s", rec.Account, err, v.then)
 	}
 	v.told(acct.Judged{Record: rec})

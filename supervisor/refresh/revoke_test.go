@@ -324,13 +324,13 @@ type unnoted struct {
 	after int // how many it takes before
 }
 
-func (s *unnoted) Abandon(ctx context.Context, account, attempt string, version uint64, h store.Health) error {
+func (s *unnoted) Abandon(ctx context.Context, account, attempt string, at store.Basis, h store.Health) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.after--; s.after < 0 {
 		return store.ErrDisk
 	}
-	return s.Store.Abandon(ctx, account, attempt, version, h)
+	return s.Store.Abandon(ctx, account, attempt, at, h)
 }
 
 // TestRevokeThatIsNotNoted: what can't be noted before is not asked for. What can't be

@@ -97,10 +97,22 @@ func (a settler) settleAgain(ctx context.Context) (settled bool, err error) {
 	if err != nil {
 		return true, a.diskTrouble(err)
 	}
+	a.reread(ctx)
 	if err = a.settleAll(ctx, settling{a.keeper, a.remote}.ofOurs(ctx, entries)); err != nil {
 		a.stillUnsettled(err)
 	}
 	return true, err
+}
+
+// reread goes on with the record that the store has, if it has taken another than is known
+// here: it did not say so, or another keeper has stored it.
+func (a settler) reread(ctx context.Context) {
+	rec, err := a.load(ctx)
+	if err != nil || rec.Held || a.state().Held() != nil || rec.Version <= a.rec().Version {
+		return
+	}
+	a.tell(acct.Reread{Record: rec})
+	a.keeper.cfg.Wake(a.cfg.Name)
 }
 
 // clear frees the slot of an attempt that is over. One that the provider can't
@@ -338,7 +350,7 @@ func (a attempt) notSent(ctx context.Context) error {
 		return err
 	}
 	if a.in.Replays == "" { // otherwise nothing is known of what it replays
-		if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Version, a.rec().Health); err != nil {
+		if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Basis(), a.rec().Health); err != nil {
 			return a.diskTrouble(fmt.Errorf("end an attempt that was not sent: %w", err))
 		}
 		crashpoint.Here("refresh: the attempt is abandoned")

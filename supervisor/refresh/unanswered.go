@@ -62,7 +62,7 @@ func (a lost) cutOff(ctx context.Context, why string) error {
 // abandon notes the end of an attempt with whose answer nothing is lost. It counts
 // as no failure: why says what kept the answer from us, and that was not the broker.
 func (a lost) abandon(ctx context.Context, why string) error {
-	if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Version, a.rec().Health); err != nil {
+	if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Basis(), a.rec().Health); err != nil {
 		return a.diskTrouble(fmt.Errorf("note the end of an attempt whose answer is lost: %w", err))
 	}
 	a.tell(acct.Ended{})

@@ -91,8 +91,8 @@ func (u *unclearStore) Commit(ctx context.Context, rec store.Record) error {
 	return u.write(what, func() error { return u.Store.Commit(ctx, rec) })
 }
 
-func (u *unclearStore) Abandon(ctx context.Context, account, attempt string, version uint64, h store.Health) error {
-	return u.write("end", func() error { return u.Store.Abandon(ctx, account, attempt, version, h) })
+func (u *unclearStore) Abandon(ctx context.Context, account, attempt string, at store.Basis, h store.Health) error {
+	return u.write("end", func() error { return u.Store.Abandon(ctx, account, attempt, at, h) })
 }
 
 // TestWhatIsAnnouncedIsReadAgain: the store does not say whether it has taken an

@@ -19,11 +19,11 @@ type endlessDisk struct {
 	full atomic.Bool
 }
 
-func (d *endlessDisk) Abandon(ctx context.Context, account, attempt string, version uint64, h store.Health) error {
+func (d *endlessDisk) Abandon(ctx context.Context, account, attempt string, at store.Basis, h store.Health) error {
 	if d.full.Load() {
 		return errNoSpace
 	}
-	return d.Store.Abandon(ctx, account, attempt, version, h)
+	return d.Store.Abandon(ctx, account, attempt, at, h)
 }
 
 func (d *endlessDisk) Replace(ctx context.Context, attempt string, in store.Intent) error {

@@ -64,8 +64,8 @@ func (e *engine) Commit(ctx context.Context, rec Record) error {
 }
 
 // Abandon implements [Store].
-func (e *engine) Abandon(ctx context.Context, name, attempt string, version uint64, h Health) error {
-	return e.write(ctx, name, func(c *change) error { return e.state.abandon(c, name, attempt, version, h) })
+func (e *engine) Abandon(ctx context.Context, name, attempt string, at Basis, h Health) error {
+	return e.write(ctx, name, func(c *change) error { return e.state.abandon(c, name, attempt, at, h) })
 }
 
 // SetAside implements [Store].
@@ -79,8 +79,8 @@ func (e *engine) SetAside(ctx context.Context, name string, ev Evidence) error {
 }
 
 // PutBeside implements [Store].
-func (e *engine) PutBeside(ctx context.Context, name, attempt string, version uint64, next *Candidate) error {
-	return e.write(ctx, name, func(c *change) error { return e.state.putBeside(c, name, attempt, version, next) })
+func (e *engine) PutBeside(ctx context.Context, name, attempt string, at Basis, next *Candidate) error {
+	return e.write(ctx, name, func(c *change) error { return e.state.putBeside(c, name, attempt, at, next) })
 }
 
 // PutLogin implements [Store].
@@ -108,13 +108,8 @@ func (e *engine) PutRequests(ctx context.Context, name string, all []Request) er
 }
 
 // PutPause implements [Store].
-func (e *engine) PutPause(ctx context.Context, name string, p *Pause) error {
-	return e.write(ctx, name, func(c *change) error {
-		if c.drop(accountKey(name, partPause)); p != nil {
-			c.put(accountKey(name, partPause), p.Dated())
-		}
-		return nil
-	})
+func (e *engine) PutPause(ctx context.Context, name string, was, p *Pause) error {
+	return e.write(ctx, name, func(c *change) error { return e.state.putPause(c, name, was, p) })
 }
 
 // SaveAlert implements [Store].
@@ -127,9 +122,9 @@ func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
 
 // DropAlert implements [Store]. What MarkDelivered and MarkTried note while it
 // is under way may stay in the ledger.
-func (e *engine) DropAlert(ctx context.Context, key string) error {
+func (e *engine) DropAlert(ctx context.Context, key string, version uint64) error {
 	return e.do(ctx, "dropping alert "+key, "an alert", &write{subjects: []string{key}, drops: true, rule: func(c *change) error {
-		return e.state.dropAlert(c, key)
+		return e.state.dropAlert(c, key, version)
 	}})
 }
 

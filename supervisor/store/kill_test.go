@@ -50,7 +50,7 @@ func commitForEver(dir string) error {
 	if in, ok, err := s.Intent(ctx, "main"); err != nil {
 		return err
 	} else if ok {
-		if err := s.Abandon(ctx, "main", in.Attempt, in.Version, store.Health{}); err != nil {
+		if err := s.Abandon(ctx, "main", in.Attempt, in.Basis(), store.Health{}); err != nil {
 			return err
 		}
 	}
@@ -164,7 +164,7 @@ func renameForEver(dir string) error {
 	}
 	for err == nil {
 		from, to := renames[at], renames[(at+1)%len(renames)]
-		if err = s.Rename(ctx, from, to, 1); err == nil {
+		if err = s.Rename(ctx, from, to, store.Basis{Version: 1}); err == nil {
 			at = (at + 1) % len(renames)
 			fmt.Println("renamed", at)
 		}

@@ -16,18 +16,24 @@ import (
 // stored under one name.
 
 // Rename implements [Store].
-func (e *engine) Rename(ctx context.Context, from, to string, version uint64) error {
+func (e *engine) Rename(ctx context.Context, from, to string, at Basis) error {
 	return e.move(ctx, fmt.Sprintf("storing account %s as %s", from, to), []string{from, to}, func(c *change) error {
-		return e.state.rename(c, from, to, version, e.now())
+		return e.state.rename(c, from, to, at, e.now())
 	})
 }
 
 // Forget implements [Store].
-func (e *engine) Forget(ctx context.Context, name string) error {
+func (e *engine) Forget(ctx context.Context, name, attempt string, at Basis) error {
 	return e.move(ctx, "forgetting account "+name, []string{name}, func(c *change) error {
+		a := e.state.of(name)
 		e.state.takeOut(c, name, e.now())
-		if len(c.values) == 0 && !e.noted(name) {
+		switch {
+		case len(c.values) == 0 && !e.noted(name):
 			return ErrNotFound
+		case !at.Is(a.record):
+			return a.notAt(at, "the end", name)
+		case attempt == "" && a.intent != nil, attempt != "" && (a.intent == nil || a.intent.Attempt != attempt):
+			return fmt.Errorf("account %s: attempt %q does not stand, or another one does: %w", name, attempt, ErrConflict)
 		}
 		return nil
 	})
@@ -47,14 +53,14 @@ func (e *engine) move(ctx context.Context, what string, names []string, rule fun
 }
 
 // rename is the rule of [Store.Rename].
-func (s *state) rename(c *change, from, to string, version uint64, now time.Time) error {
+func (s *state) rename(c *change, from, to string, at Basis, now time.Time) error {
 	a, b := s.of(from), s.of(to)
 	foreign := s.foreignOf(from)
 	switch {
 	case a.record.Version == 0:
 		return fmt.Errorf("account %s: %w", from, ErrNotFound)
-	case a.record.Version != version:
-		return a.notAt(version, "the new name", from)
+	case !at.Is(a.record):
+		return a.notAt(at, "the new name", from)
 	case b.record.Version > 0:
 		return fmt.Errorf("account %s has version %d of its own: %w", to, b.record.Version, ErrConflict)
 	case b.intent != nil:

@@ -8,6 +8,7 @@ import (
 // What a store keeps, by the names under which its callers know it.
 type (
 	Record    = record.Record
+	Basis     = record.Basis
 	Health    = record.Health
 	Origin    = record.Origin
 	Way       = record.Way

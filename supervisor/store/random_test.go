@@ -174,7 +174,7 @@ func (r *faulty) die(rt *rapid.T) {
 	// An attempt that was under way may stand.
 	for _, account := range []string{"a", "b", "c"} {
 		if in, ok, _ := r.store.Intent(rt.Context(), account); ok {
-			if err := r.store.Abandon(rt.Context(), account, in.Attempt, in.Version, store.Health{}); err != nil {
+			if err := r.store.Abandon(rt.Context(), account, in.Attempt, in.Basis(), store.Health{}); err != nil {
 				rt.Fatal(err)
 			}
 		}

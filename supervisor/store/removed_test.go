@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
 // tale is a store of which it is known which frame of its file a step has written.
@@ -25,6 +26,11 @@ func begin(t *testing.T) *tale {
 	w := &tale{t: t, dir: filepath.Join(fastDir(t), "state"), frames: map[string][2]int{}, now: time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)}
 	w.open()
 	return w
+}
+
+func (w *tale) resume(account string) error {
+	p, _, err := w.s.Pause(w.t.Context(), account)
+	return errors.Join(err, w.s.PutPause(w.t.Context(), account, &p, nil))
 }
 
 func (w *tale) open() {
@@ -128,8 +134,8 @@ func TestWhatIsOverDoesNotComeBack(t *testing.T) {
 		there      func(*tale) (bool, error)
 	}{
 		"a pause": {
-			begin: func(w *tale) error { return w.s.PutPause(t.Context(), "main", &store.Pause{Since: w.now}) },
-			end:   func(w *tale) error { return w.s.PutPause(t.Context(), "main", nil) },
+			begin: func(w *tale) error { return w.s.PutPause(t.Context(), "main", nil, &store.Pause{Since: w.now}) },
+			end:   func(w *tale) error { return w.resume("main") },
 			there: func(w *tale) (bool, error) {
 				_, there, err := w.s.Pause(t.Context(), "main")
 				return there, err
@@ -147,7 +153,7 @@ func TestWhatIsOverDoesNotComeBack(t *testing.T) {
 		},
 		"an alert": {
 			begin: func(w *tale) error { return w.s.SaveAlert(t.Context(), alert) },
-			end:   func(w *tale) error { return w.s.DropAlert(t.Context(), alert.Key) },
+			end:   func(w *tale) error { return w.s.DropAlert(t.Context(), alert.Key, alert.Version) },
 			there: func(w *tale) (bool, error) {
 				all, err := w.s.Alerts(t.Context())
 				for _, a := range all {
@@ -162,7 +168,9 @@ func TestWhatIsOverDoesNotComeBack(t *testing.T) {
 			begin: func(w *tale) error {
 				return w.s.Intend(t.Context(), store.Intent{Account: "main", Attempt: "a", Version: 1})
 			},
-			end: func(w *tale) error { return w.s.Abandon(t.Context(), "main", "a", 1, store.Health{}) },
+			end: func(w *tale) error {
+				return w.s.Abandon(t.Context(), "main", "a", store.Basis{Version: 1}, store.Health{})
+			},
 			there: func(w *tale) (bool, error) {
 				_, there, err := w.s.Intent(t.Context(), "main")
 				return there, err
@@ -222,8 +230,8 @@ func TestWhatIsOverDoesNotComeBack(t *testing.T) {
 // A name that was forgotten or given away stays so, and what began anew under it counts,
 // as far as anything shows that; otherwise the record comes back, and is doubted.
 func TestNamesThatWereGivenAway(t *testing.T) {
-	forget := func(w *tale) { w.step("gone", w.s.Forget(t.Context(), "old")) }
-	move := func(w *tale) { w.step("gone", w.s.Rename(t.Context(), "old", "new", 3)) }
+	forget := func(w *tale) { w.step("gone", storetest.Forget(t.Context(), w.s, "old")) }
+	move := func(w *tale) { w.step("gone", w.s.Rename(t.Context(), "old", "new", store.Basis{Version: 3})) }
 	again := func(w *tale) {
 		forget(w)
 		w.another("between")
@@ -281,7 +289,7 @@ func TestOfTwoBackupsTheNewerKnows(t *testing.T) {
 	commit(t, w.s, "old", 1, 3)
 	commit(t, w.s, "again", 1, 7)
 	w.backUp()
-	must(t, errors.Join(w.s.Forget(t.Context(), "old"), w.s.Forget(t.Context(), "again")))
+	must(t, errors.Join(storetest.Forget(t.Context(), w.s, "old"), storetest.Forget(t.Context(), w.s, "again")))
 	commit(t, w.s, "again", 1, 2)
 	w.backUp()
 	commit(t, w.s, "main", 2, 2)
@@ -297,7 +305,7 @@ func TestAllAreForgotten(t *testing.T) {
 	w := begin(t)
 	commit(t, w.s, "old", 1, 3)
 	w.backUp()
-	must(t, w.s.Forget(t.Context(), "old"))
+	must(t, storetest.Forget(t.Context(), w.s, "old"))
 	w.another("behind")
 	w.another("last")
 	w.damage("behind")

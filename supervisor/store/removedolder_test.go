@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
 // Of two state files the one that goes further knows which version is the newest.
@@ -20,7 +21,7 @@ func TestAnOlderStateFileIsNotTheNewest(t *testing.T) {
 		stale := read(t, w.file())
 		w.another("before")
 		commit(t, w.s, "main", 4, 5)
-		must(t, w.s.Forget(t.Context(), "old"))
+		must(t, storetest.Forget(t.Context(), w.s, "old"))
 		w.another("behind")
 		w.another("last")
 		w.damage(lost)

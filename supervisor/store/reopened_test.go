@@ -141,7 +141,7 @@ func TestIllegibleIsRefused(t *testing.T) {
 	if err := s.Intend(t.Context(), Intent{Account: "main", Attempt: "a", Before: &Intent{}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Abandon(t.Context(), "main", "a", 0, Health{}); !errors.Is(err, ErrDamaged) {
+	if err := s.Abandon(t.Context(), "main", "a", Basis{}, Health{}); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
 	}
 	if err := errors.Join(s.Commit(t.Context(), numbered("other", 1)), s.Close()); err != nil {

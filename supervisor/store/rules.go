@@ -56,8 +56,8 @@ func (c *change) drop(key string) { c.values[key] = nil }
 func (s *state) intend(c *change, in Intent) error {
 	a := s.of(in.Account)
 	switch {
-	case a.record.Version != in.Version:
-		return a.notAt(in.Version, "attempt "+in.Attempt, in.Account)
+	case !in.Basis().Is(a.record):
+		return a.notAt(in.Basis(), "attempt "+in.Attempt, in.Account)
 	case a.intent != nil && a.intent.Attempt != in.Attempt:
 		return fmt.Errorf("attempt %s of account %s: attempt %s is not settled yet: %w",
 			in.Attempt, in.Account, a.intent.Attempt, ErrConflict)
@@ -72,6 +72,9 @@ func (s *state) replace(c *change, attempt string, in Intent) error {
 	if a.intent == nil || a.intent.Attempt != attempt {
 		return fmt.Errorf("attempt %s of account %s can't take the place of %s, which does not stand: %w",
 			in.Attempt, in.Account, attempt, ErrConflict)
+	}
+	if in.Basis() != a.intent.Basis() && !in.Basis().Is(a.record) {
+		return a.notAt(in.Basis(), "attempt "+in.Attempt, in.Account)
 	}
 	if in.Attempt == attempt { // it was announced before
 		in.Requests = nil
@@ -133,11 +136,11 @@ func (a account) admits(rec Record) error {
 }
 
 // abandon is the rule of [Store.Abandon].
-func (s *state) abandon(c *change, name, attempt string, version uint64, h Health) error {
+func (s *state) abandon(c *change, name, attempt string, at Basis, h Health) error {
 	a := s.of(name)
 	switch {
-	case a.record.Version != version:
-		return a.notAt(version, "the end of attempt "+attempt, name)
+	case !at.Is(a.record):
+		return a.notAt(at, "the end of attempt "+attempt, name)
 	case a.intent != nil && a.intent.Attempt != attempt:
 		return fmt.Errorf("attempt %s of account %s is over, but attempt %s stands: %w", attempt, name, a.intent.Attempt, ErrConflict)
 	}
@@ -155,8 +158,9 @@ func (s *state) abandon(c *change, name, attempt string, version uint64, h Healt
 }
 
 // notAt is why what rests on a version can't be stored: another one stands.
-func (a account) notAt(version uint64, what, name string) error {
-	return fmt.Errorf("%s of account %s rests on version %d, but version %d is stored: %w", what, name, version, a.record.Version, ErrConflict)
+func (a account) notAt(at Basis, what, name string) error {
+	return fmt.Errorf("%s of account %s rests on version %d of grant %d, but version %d of grant %d is stored: %w",
+		what, name, at.Version, at.Grant, a.record.Version, a.record.Grant, ErrConflict)
 }
 
 // endIntent ends the intent of an attempt, if that is the one that stands. The one
@@ -183,13 +187,13 @@ func (s *state) setAside(c *change, name string, ev Evidence) error {
 }
 
 // putBeside is the rule of [Store.PutBeside].
-func (s *state) putBeside(c *change, name, attempt string, version uint64, candidate *Candidate) error {
+func (s *state) putBeside(c *change, name, attempt string, at Basis, candidate *Candidate) error {
 	a := s.of(name)
 	switch {
 	case a.record.Version == 0:
 		return fmt.Errorf("account %s: %w", name, ErrNotFound)
-	case a.record.Version != version:
-		return a.notAt(version, "what waits beside it", name)
+	case !at.Is(a.record):
+		return a.notAt(at, "what waits beside it", name)
 	}
 	a.record.Candidate = candidate
 	c.putRecord(a.record)
@@ -223,9 +227,26 @@ func (a account) endGuided(c *change) {
 	}
 }
 
+// putPause is the rule of [Store.PutPause].
+func (s *state) putPause(c *change, name string, was, p *Pause) error {
+	stands := s.of(name).pause
+	switch {
+	case stands.Same(p): // as it is said to be
+	case !stands.Same(was):
+		return fmt.Errorf("account %s: it was paused, or resumed, by somebody else: %w", name, ErrConflict)
+	case p == nil:
+		c.drop(accountKey(name, partPause))
+	default:
+		c.put(accountKey(name, partPause), p.Dated())
+	}
+	return nil
+}
+
 // dropAlert is the rule of [Store.DropAlert].
-func (s *state) dropAlert(c *change, key string) error {
-	if _, ok := s.alerts[key]; ok {
+func (s *state) dropAlert(c *change, key string, version uint64) error {
+	if a, ok := s.alerts[key]; ok && a.Version != version {
+		return fmt.Errorf("alert %s is at version %d, and not at %d: %w", key, a.Version, version, ErrConflict)
+	} else if ok {
 		c.drop(alertKey(key))
 	}
 	s.dropLines(c, key)

@@ -84,9 +84,9 @@ func TestReleaseWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()), s.PutLogin(t.Context(), recordtest.WholeLogin()),
-		s.PutRequests(t.Context(), "saxo-live", recordtest.WholeRequests()), s.Abandon(t.Context(), "new-one", "", 0, recordtest.Whole().Health),
-		s.PutPause(t.Context(), "saxo-live", new(recordtest.WholePause())), s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()),
-		s.Commit(t.Context(), goldenMoved()), s.Rename(t.Context(), "before", "after", 1), s.Close()); err != nil {
+		s.PutRequests(t.Context(), "saxo-live", recordtest.WholeRequests()), s.Abandon(t.Context(), "new-one", "", Basis{}, recordtest.Whole().Health),
+		s.PutPause(t.Context(), "saxo-live", nil, new(recordtest.WholePause())), s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()),
+		s.Commit(t.Context(), goldenMoved()), s.Rename(t.Context(), "before", "after", Basis{Version: 1}), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.ReadFile(filepath.Join(dir, FileName))
@@ -197,7 +197,7 @@ func TestGoldenWholeStore(t *testing.T) {
 	if err != nil || !free.Equal(recordtest.Golden().StoredAt) {
 		t.Errorf("the former name was free %s (%v)", free, err)
 	}
-	if err := s.Rename(ctx, "after", "before", 1); err != nil {
+	if err := s.Rename(ctx, "after", "before", Basis{Version: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if free, err = s.Passed(ctx, "before"); err != nil || !free.IsZero() {
@@ -205,7 +205,7 @@ func TestGoldenWholeStore(t *testing.T) {
 	}
 
 	in.Unread, in.UnreadAttempt = true, in.Attempt
-	if err := errors.Join(s.Replace(ctx, in.Attempt, in), s.Abandon(ctx, "saxo-live", in.Attempt, in.Version, Health{Failures: 3}), s.Close()); err != nil {
+	if err := errors.Join(s.Replace(ctx, in.Attempt, in), s.Abandon(ctx, "saxo-live", in.Attempt, in.Basis(), Health{Failures: 3}), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	s = reach(t, dir)

@@ -98,7 +98,7 @@ func (e *Engine) drop(ctx context.Context, now time.Time) {
 	ctx = context.WithoutCancel(ctx)
 	e.write(func() {
 		for _, a := range finished {
-			if err := e.cfg.Store.DropAlert(ctx, a.Key); err != nil {
+			if err := e.cfg.Store.DropAlert(ctx, a.Key, a.Version); err != nil {
 				e.cfg.Log.Debug("an alert that is over could not be dropped; it is tried again", "key", a.Key, "error", err)
 				continue
 			}

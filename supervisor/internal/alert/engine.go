@@ -19,7 +19,7 @@ import (
 type Store interface {
 	SaveAlert(ctx context.Context, a event.Alert) error
 	Alerts(ctx context.Context) ([]event.Alert, error)
-	DropAlert(ctx context.Context, key string) error
+	DropAlert(ctx context.Context, key string, version uint64) error
 }
 
 // Config of an [Engine]. All but Some and Log must be set.
@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		e.last = max(e.last, a.Version)
 		if of := (key{a.Type, a.Provider, a.Sink}); a.Key == of.String() && len(a.Affected) > 0 {
 			e.groups[of] = resumed(a)
-		} else if err := cfg.Store.DropAlert(ctx, a.Key); err != nil { // it has another form, and is raised anew
+		} else if err := cfg.Store.DropAlert(ctx, a.Key, a.Version); err != nil { // it has another form, and is raised anew
 			cfg.Log.Debug("an alert of another version could not be dropped; the next start tries again", "key", a.Key, "error", err)
 		}
 	}

@@ -56,11 +56,11 @@ func (w *world) SaveAlert(ctx context.Context, a event.Alert) error {
 	return w.memory.SaveAlert(ctx, a)
 }
 
-func (w *world) DropAlert(ctx context.Context, key string) error {
+func (w *world) DropAlert(ctx context.Context, key string, version uint64) error {
 	if err := w.disk(); err != nil {
 		return err
 	}
-	return w.memory.DropAlert(ctx, key)
+	return w.memory.DropAlert(ctx, key, version)
 }
 
 func (w *world) Alerts(ctx context.Context) ([]event.Alert, error) { return w.memory.Alerts(ctx) }

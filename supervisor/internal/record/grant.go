@@ -5,15 +5,20 @@ import "time"
 // This file holds where a version comes from. "Newer" is a question of that,
 // never of a number or a time alone.
 
+// beginsGrant says whether a version of that origin is the first of its grant.
+func (o Origin) beginsGrant() bool {
+	return o == OriginLogin || o == OriginImport || o == OriginMint
+}
+
 // descend says where n, the next version of r, comes from: the answer to a
 // refresh of r's refresh token, a grant of its own that a person has brought or that
 // was minted, or found somewhere, of which nobody knows.
 func (n *Record) descend(r Record) {
 	n.Parent = ""
-	switch n.Origin {
-	case OriginRefresh:
+	switch {
+	case n.Origin == OriginRefresh:
 		n.Parent = r.Spends().Fingerprint()
-	case OriginLogin, OriginImport, OriginMint:
+	case n.Origin.beginsGrant():
 		n.Grant++
 	}
 	n.Grant = max(n.Grant, 1)
@@ -25,10 +30,10 @@ func (n *Record) descend(r Record) {
 // nobody knows, leaves it as it is. So does what is known better of the same token.
 func (n Record) Follows(r Record) bool {
 	grant, parent := max(r.Grant, 1), ""
-	switch n.Origin {
-	case OriginRefresh:
+	switch {
+	case n.Origin == OriginRefresh:
 		parent = r.Spends().Fingerprint()
-	case OriginLogin, OriginImport, OriginMint:
+	case n.Origin.beginsGrant():
 		grant = r.Grant + 1
 	}
 	return n.Grant == grant && n.Parent == parent || n.amends(r)

@@ -81,6 +81,9 @@ const NothingSent = "nothing sent"
 // known to be ambiguous already.
 func (in Intent) IsMarked() bool { return !in.AmbiguousSince.IsZero() }
 
+// Basis is what the attempt rests on.
+func (in Intent) Basis() Basis { return Basis{in.Version, in.Grant} }
+
 // LeftBy is what of the attempts that in announces is as open as before once rec
 // stands, on which it rests from then on: one that sends what rec has, though rec is no
 // answer to anything, but was brought, or found. Whether the broker has used that up is

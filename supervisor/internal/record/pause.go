@@ -32,6 +32,15 @@ func (p Pause) Again(said Pause) Pause {
 	return p
 }
 
+// Same says whether both are one pause, or none (nil).
+func (p *Pause) Same(q *Pause) bool {
+	if p == nil || q == nil {
+		return p == q
+	}
+	a, b := p.Dated(), q.Dated()
+	return a.Since.Equal(b.Since) && a.Until.Equal(b.Until) && a.By == b.By && a.Reason == b.Reason
+}
+
 // Dated is the same with times that can be stored.
 func (p Pause) Dated() Pause {
 	p.Since, p.Until = utc(p.Since), utc(p.Until)

@@ -141,12 +141,24 @@ type Health struct {
 	Revoked     time.Time `json:"revoked,omitzero"`
 }
 
-// StoredVersion is the one that is stored: of a record that is held, the one before.
-func (r Record) StoredVersion() uint64 {
-	if r.Held {
-		return r.Version - 1
+// Basis is the version of a record from which a change was made, and the grant that it is
+// of; 0: an older program's, of which that is not known. The zero value: there was none.
+type Basis struct{ Version, Grant uint64 }
+
+// Is says whether r is that version, as far as is known.
+func (b Basis) Is(r Record) bool {
+	return b.Version == r.Version && (b.Grant == 0 || b.Grant == max(r.Grant, 1))
+}
+
+// Basis is the version that is stored: of a record that is held, the one before.
+func (r Record) Basis() Basis {
+	switch {
+	case !r.Held:
+		return Basis{r.Version, r.Grant}
+	case r.Origin.beginsGrant():
+		return Basis{r.Version - 1, r.Grant - 1}
 	}
-	return r.Version
+	return Basis{r.Version - 1, r.Grant}
 }
 
 // Spends is what the account's next attempt sends: the refresh token, or the access

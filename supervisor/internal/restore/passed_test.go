@@ -24,6 +24,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
 // vault is a sink that gives back one document, whoever asks, and its process, which is
@@ -81,11 +82,13 @@ func TestALoginOfBeforeIsNotGivenBack(t *testing.T) {
 		restored bool
 	}{
 		"the store is lost": {func(context.Context, *store.Memory) error { return nil }, true},
-		"it was forgotten":  {func(ctx context.Context, s *store.Memory) error { return s.Forget(ctx, "main") }, false},
-		"it was renamed":    {func(ctx context.Context, s *store.Memory) error { return s.Rename(ctx, "main", "other", 1) }, false},
+		"it was forgotten":  {func(ctx context.Context, s *store.Memory) error { return storetest.Forget(ctx, s, "main") }, false},
+		"it was renamed": {func(ctx context.Context, s *store.Memory) error {
+			return s.Rename(ctx, "main", "other", store.Basis{Version: 1})
+		}, false},
 		"long ago": {func(ctx context.Context, s *store.Memory) error {
 			defer time.Sleep(time.Hour)
-			return s.Forget(ctx, "main")
+			return storetest.Forget(ctx, s, "main")
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {

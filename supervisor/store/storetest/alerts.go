@@ -78,7 +78,7 @@ func testAlerts(t *testing.T, o Opener) {
 	}
 	told := func(key string) uint64 { return ledger(t, s, "chat", key).Version }
 	check("at first")
-	must(t, s.DropAlert(ctx, login.Key))
+	must(t, s.DropAlert(ctx, login.Key, login.Version))
 	must(t, s.SaveAlert(ctx, login))
 	must(t, s.SaveAlert(ctx, disk))
 	for _, a := range []event.Alert{login, disk} {
@@ -94,7 +94,8 @@ func testAlerts(t *testing.T, o Opener) {
 	// What waits to be written is dropped as well.
 	must(t, s.MarkDelivered(ctx, store.Delivery{Sink: "chat", Account: login.Key, Version: login.Version, At: start}))
 	must(t, s.MarkTried(ctx, store.Tried{Sink: "mail", Account: login.Key, Version: login.Version, Result: store.ResultFailed}))
-	must(t, s.DropAlert(ctx, login.Key))
+	wantErr(t, s.DropAlert(ctx, login.Key, login.Version-1), store.ErrConflict) // raised anew since
+	must(t, s.DropAlert(ctx, login.Key, login.Version))
 	for _, when := range []string{"dropped", "dropped and reopened"} {
 		check(when, disk)
 		if told(login.Key) != 0 || told(disk.Key) != 1 {
@@ -112,7 +113,7 @@ func testAlerts(t *testing.T, o Opener) {
 	}
 	must(t, s.Close())
 	wantErr(t, s.SaveAlert(ctx, login), store.ErrClosed)
-	wantErr(t, s.DropAlert(ctx, disk.Key), store.ErrClosed)
+	wantErr(t, s.DropAlert(ctx, disk.Key, disk.Version), store.ErrClosed)
 	_, err := s.Alerts(ctx)
 	wantErr(t, err, store.ErrClosed)
 }

@@ -21,16 +21,16 @@ func testCandidateBeside(t *testing.T, o Opener) {
 		LoginAt: start, RefreshExpiry: start.Add(time.Hour), Attempt: "login",
 		GrantedTo: store.GrantedTo{Client: "client", Person: store.Person{Fingerprint: "0011223344556677", Name: "bob"}},
 	}
-	wantErr(t, s.PutBeside(ctx, "main", "", 0, c), store.ErrNotFound)
+	wantErr(t, s.PutBeside(ctx, "main", "", store.Basis{}, c), store.ErrNotFound)
 	want := First("main")
 	must(t, s.Commit(ctx, want))
 	before := store.Intent{Account: "main", Provider: "saxo", Attempt: "a1", Kind: "refresh", Version: 1, At: start}
 	must(t, s.Intend(ctx, before))
 	must(t, s.Replace(ctx, "a1", store.Intent{Account: "main", Provider: "saxo", Attempt: "login", Kind: "exchange", Version: 1, At: start, Before: &before}))
 	for _, version := range []uint64{0, 2} {
-		wantErr(t, s.PutBeside(ctx, "main", "login", version, c), store.ErrConflict)
+		wantErr(t, s.PutBeside(ctx, "main", "login", at(version), c), store.ErrConflict)
 	}
-	must(t, s.PutBeside(ctx, "main", "login", 1, c))
+	must(t, s.PutBeside(ctx, "main", "login", at(1), c))
 	want.Candidate = c
 	check := func(when string) {
 		t.Helper()
@@ -47,14 +47,14 @@ func testCandidateBeside(t *testing.T, o Opener) {
 	}
 	// What changes the health alone, and the next version, leave it there.
 	want.Health = store.Health{Failures: 2}
-	must(t, s.Abandon(ctx, "main", "a1", 1, want.Health))
+	must(t, s.Abandon(ctx, "main", "a1", at(1), want.Health))
 	check("after a failure")
 	want = want.Next(want.Token, store.OriginRefresh, "a2", start)
 	must(t, s.Commit(ctx, want))
 	check("after a refresh")
 
 	must(t, s.Intend(ctx, store.Intent{Account: "main", Attempt: "a3", Version: 2}))
-	must(t, s.PutBeside(ctx, "main", "", 2, nil))
+	must(t, s.PutBeside(ctx, "main", "", at(2), nil))
 	want.Candidate = nil
 	check("discarded")
 	if in, ok, err := s.Intent(ctx, "main"); err != nil || !ok || in.Attempt != "a3" {

@@ -38,7 +38,7 @@ func testUnknownFieldsSurvive(t *testing.T, o Opener) {
 	got, err := s.Load(ctx, "main")
 	must(t, err)
 	must(t, s.Commit(ctx, got.Next(Token("main", 2), store.OriginRefresh, "a2", start)))
-	must(t, s.Abandon(ctx, "main", "a3", 2, store.Health{Failures: 1}))
+	must(t, s.Abandon(ctx, "main", "a3", at(2), store.Health{Failures: 1}))
 	got, err = s.Load(ctx, "main")
 	must(t, err)
 	want := r.Next(Token("main", 2), store.OriginRefresh, "a2", start)
@@ -96,7 +96,7 @@ func testRefusals(t *testing.T, o Opener) {
 	must(t, s.Intend(ctx, intent))
 
 	next := first.Next(Token("main", 2), store.OriginRefresh, "mine", start)
-	at := func(version uint64, attempt string) store.Record {
+	of := func(version uint64, attempt string) store.Record {
 		r := next
 		r.Version, r.Attempt = version, attempt
 		return r
@@ -106,23 +106,36 @@ func testRefusals(t *testing.T, o Opener) {
 	stale := intent
 	stale.Version = 0
 	unknown := store.Intent{Account: "nobody", Attempt: "mine", Version: 1}
+	elsewhere := store.Basis{Version: 1, Grant: 2} // another login had that number, too
+	granted, again, over := intent, intent, other
+	granted.Attempt, granted.Grant, again.Version, over.Grant = "mine", 2, 2, 2
 	tests := []struct {
 		name string
 		call func() error
 	}{
-		{"commit of the same version again", func() error { return s.Commit(ctx, at(1, "mine")) }},
-		{"commit that skips a version", func() error { return s.Commit(ctx, at(3, "mine")) }},
-		{"commit of another attempt", func() error { return s.Commit(ctx, at(2, "other")) }},
-		{"commit without an attempt", func() error { return s.Commit(ctx, at(2, "")) }},
+		{"commit of the same version again", func() error { return s.Commit(ctx, of(1, "mine")) }},
+		{"commit that skips a version", func() error { return s.Commit(ctx, of(3, "mine")) }},
+		{"commit of another attempt", func() error { return s.Commit(ctx, of(2, "other")) }},
+		{"commit without an attempt", func() error { return s.Commit(ctx, of(2, "")) }},
 		{"intent while another stands", func() error { return s.Intend(ctx, other) }},
 		{"intent from an old version", func() error { return s.Intend(ctx, stale) }},
 		{"intent from a version of nobody", func() error { return s.Intend(ctx, unknown) }},
+		{"intent in another grant", func() error { return s.Intend(ctx, granted) }},
+		{"replacing from another version", func() error { return s.Replace(ctx, "mine", again) }},
+		{"replacing from another grant", func() error { return s.Replace(ctx, "mine", over) }},
 		{"replacing what does not stand", func() error { return s.Replace(ctx, "other", other) }},
 		{"replacing where nothing stands", func() error { return s.Replace(ctx, "mine", unknown) }},
-		{"abandoning another's", func() error { return s.Abandon(ctx, "main", "other", 1, store.Health{Failures: 9}) }},
-		{"abandoning from an old version", func() error { return s.Abandon(ctx, "main", "mine", 0, store.Health{Failures: 9}) }},
-		{"abandoning from a version of nobody", func() error { return s.Abandon(ctx, "nobody", "mine", 1, store.Health{Failures: 9}) }},
-		{"a login beside an old version", func() error { return s.PutBeside(ctx, "main", "mine", 2, nil) }},
+		{"abandoning another's", func() error { return s.Abandon(ctx, "main", "other", at(1), store.Health{Failures: 9}) }},
+		{"abandoning from an old version", func() error { return s.Abandon(ctx, "main", "mine", store.Basis{}, store.Health{Failures: 9}) }},
+		{"abandoning from a version of nobody", func() error { return s.Abandon(ctx, "nobody", "mine", at(1), store.Health{Failures: 9}) }},
+		{"abandoning from another grant", func() error { return s.Abandon(ctx, "main", "mine", elsewhere, store.Health{Failures: 9}) }},
+		{"a login beside another grant", func() error { return s.PutBeside(ctx, "main", "mine", elsewhere, nil) }},
+		{"renaming another grant", func() error { return s.Rename(ctx, "main", "new", elsewhere) }},
+		{"forgetting another grant", func() error { return s.Forget(ctx, "main", "mine", elsewhere) }},
+		{"forgetting an old version", func() error { return s.Forget(ctx, "main", "mine", at(2)) }},
+		{"forgetting what was free then", func() error { return s.Forget(ctx, "main", "", at(1)) }},
+		{"forgetting another's", func() error { return s.Forget(ctx, "main", "other", at(1)) }},
+		{"a login beside an old version", func() error { return s.PutBeside(ctx, "main", "mine", at(2), nil) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -215,8 +228,8 @@ func testBeforeIsGivenBack(t *testing.T, o Opener) {
 	if got, ok, err := s.Intent(ctx, "main"); err != nil || !ok || !sameIntent(got, login) {
 		t.Fatalf("intent %+v (%v, %v), want %+v", got, ok, err, login)
 	}
-	wantErr(t, s.Abandon(ctx, "main", "a1", 1, store.Health{}), store.ErrConflict)
-	must(t, s.Abandon(ctx, "main", "login", 1, store.Health{Failures: 2}))
+	wantErr(t, s.Abandon(ctx, "main", "a1", at(1), store.Health{}), store.ErrConflict)
+	must(t, s.Abandon(ctx, "main", "login", at(1), store.Health{Failures: 2}))
 	s = reopen(t, s, o)
 	if got, ok, err := s.Intent(ctx, "main"); err != nil || !ok || !sameIntent(got, before) {
 		t.Fatalf("intent %+v (%v, %v), want %+v", got, ok, err, before)
@@ -248,7 +261,7 @@ func testRefusalWithoutARecord(t *testing.T, o Opener) {
 	}
 	for _, account := range []string{"main", "other"} {
 		must(t, s.Intend(ctx, store.Intent{Account: account, Attempt: "a1", Kind: "mint"}))
-		must(t, s.Abandon(ctx, account, "a1", 0, want))
+		must(t, s.Abandon(ctx, account, "a1", store.Basis{}, want))
 		check("refused", account, want)
 	}
 	if all, err := s.Heads(ctx); err != nil || len(all) != 0 {
@@ -257,7 +270,7 @@ func testRefusalWithoutARecord(t *testing.T, o Opener) {
 
 	must(t, s.Intend(ctx, store.Intent{Account: "other", Attempt: "a2", Kind: "mint"}))
 	check("another is announced", "other", want)
-	must(t, s.Abandon(ctx, "other", "a2", 0, store.Health{Failures: 2}))
+	must(t, s.Abandon(ctx, "other", "a2", store.Basis{}, store.Health{Failures: 2}))
 	check("another has failed otherwise", "other", store.Health{})
 
 	first := First("main")
@@ -272,7 +285,7 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 	ctx := t.Context()
 	s := open(t, o)
 	must(t, s.Intend(ctx, store.Intent{Account: "new", Attempt: "a1"}))
-	must(t, s.Abandon(ctx, "new", "a1", 0, store.Health{Failures: 1}))
+	must(t, s.Abandon(ctx, "new", "a1", store.Basis{}, store.Health{Failures: 1}))
 	_, err := s.Load(ctx, "new")
 	wantErr(t, err, store.ErrNotFound)
 
@@ -280,7 +293,7 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 	must(t, s.Commit(ctx, want))
 	must(t, s.Intend(ctx, store.Intent{Account: "main", Attempt: "a2", Version: 1}))
 	want.Health = store.Health{Failures: 4, LastError: "HTTP 503", LastKind: sdk.KindTransient, LastFailure: start}
-	must(t, s.Abandon(ctx, "main", "a2", 1, want.Health))
+	must(t, s.Abandon(ctx, "main", "a2", at(1), want.Health))
 	s = reopen(t, s, o)
 	for _, account := range []string{"new", "main"} {
 		if _, ok, err := s.Intent(ctx, account); err != nil || ok {
@@ -293,7 +306,7 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 		t.Error(d)
 	}
 	want.Health = store.Health{}
-	must(t, s.Abandon(ctx, "main", "whichever", 1, want.Health))
+	must(t, s.Abandon(ctx, "main", "whichever", at(1), want.Health))
 	if got, err = s.Load(ctx, "main"); err != nil || Diff(got, want) != "" {
 		t.Errorf("abandoning where nothing stands: %v %s", err, Diff(got, want))
 	}

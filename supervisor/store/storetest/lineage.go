@@ -136,7 +136,7 @@ func testEvidence(t *testing.T, o Opener) {
 	if d := Diff(got, want); d != "" {
 		t.Error(d)
 	}
-	must(t, s.Abandon(ctx, "main", "a2", got.Version, store.Health{}))
+	must(t, s.Abandon(ctx, "main", "a2", got.Basis(), store.Health{}))
 	// A version keeps it, but what has become its token.
 	must(t, s.Commit(ctx, got.Next(Token("late", 1), store.OriginImport, "", start.Add(time.Hour))))
 	if got, err = s.Load(ctx, "main"); err != nil || len(got.Evidence) != 1 || got.Evidence[0].Attempt != "late-2" {

@@ -89,8 +89,8 @@ func testLogin(t *testing.T, o Opener) {
 	must(t, s.Replace(ctx, "a3", ends("main", "a4", 1)))
 	must(t, s.Replace(ctx, "o1", ends("other", "o2", 0)))
 	check("its end is announced", guided("main"), guided("other"))
-	must(t, s.Abandon(ctx, "main", "a4", 1, store.Health{}))
-	must(t, s.Abandon(ctx, "other", "o2", 0, store.Health{}))
+	must(t, s.Abandon(ctx, "main", "a4", at(1), store.Health{}))
+	must(t, s.Abandon(ctx, "other", "o2", store.Basis{}, store.Health{}))
 	check("it failed", guided("main"), guided("other"))
 	must(t, s.Intend(ctx, ends("main", "a5", 1)))
 	must(t, s.Intend(ctx, ends("other", "o3", 0)))
@@ -98,7 +98,7 @@ func testLogin(t *testing.T, o Opener) {
 	rec.Attempt = "o3"
 	must(t, s.Commit(ctx, rec))
 	check("it brought a token", guided("main"))
-	must(t, s.PutBeside(ctx, "main", "a5", 1, &store.Candidate{Token: Token("main", 9), Attempt: "a5", LoginAt: start}))
+	must(t, s.PutBeside(ctx, "main", "a5", at(1), &store.Candidate{Token: Token("main", 9), Attempt: "a5", LoginAt: start}))
 	check("it brought another person's")
 
 	must(t, s.PutLogin(ctx, first))

@@ -68,6 +68,16 @@ func version(t *rapid.T, fits uint64) uint64 {
 	return fits + off
 }
 
+// basis is mostly that of rec; fits: it is.
+func basis(t *rapid.T, rec store.Record) (at store.Basis, fits bool) {
+	at = rec.Basis()
+	at.Version = version(t, at.Version)
+	if rapid.IntRange(0, 4).Draw(t, "another grant") == 0 {
+		at.Grant++
+	}
+	return at, at.Version == rec.Version && (at.Grant == rec.Grant || at.Grant == 1 && rec.Grant == 0)
+}
+
 // expect checks err against whether the model allows the call.
 func expect(t *rapid.T, err error, allowed bool) {
 	if allowed && err != nil || !allowed && !errors.Is(err, store.ErrConflict) {
@@ -77,9 +87,10 @@ func expect(t *rapid.T, err error, allowed bool) {
 
 func (m *model) intend(t *rapid.T) {
 	acc := account(t)
-	in := store.Intent{Account: acc, Attempt: attempt(t), Version: version(t, m.records[acc].Version), At: start}
+	at, fits := basis(t, m.records[acc])
+	in := store.Intent{Account: acc, Attempt: attempt(t), Version: at.Version, Grant: at.Grant, At: start}
 	standing, stands := m.intents[acc]
-	ok := in.Version == m.records[acc].Version && (!stands || standing.Attempt == in.Attempt)
+	ok := fits && (!stands || standing.Attempt == in.Attempt)
 	expect(t, m.store.Intend(t.Context(), in), ok)
 	if ok {
 		m.intents[acc] = in
@@ -87,10 +98,11 @@ func (m *model) intend(t *rapid.T) {
 }
 
 func (m *model) replace(t *rapid.T) {
-	old := attempt(t)
-	in := store.Intent{Account: account(t), Attempt: attempt(t), Replays: old, AmbiguousSince: start, At: start}
-	standing, stands := m.intents[in.Account]
-	ok := stands && standing.Attempt == old
+	old, acc := attempt(t), account(t)
+	at, fits := basis(t, m.records[acc])
+	in := store.Intent{Account: acc, Attempt: attempt(t), Version: at.Version, Grant: at.Grant, Replays: old, AmbiguousSince: start, At: start}
+	standing, stands := m.intents[acc]
+	ok := stands && standing.Attempt == old && (fits || at == standing.Basis())
 	expect(t, m.store.Replace(t.Context(), old, in), ok)
 	if ok {
 		m.intents[in.Account] = in
@@ -127,8 +139,8 @@ func (m *model) abandon(t *rapid.T) {
 	acc, att := account(t), attempt(t)
 	h := store.Health{Failures: rapid.IntRange(0, 9).Draw(t, "failures"), LastError: rapid.String().Draw(t, "error"), LastKind: sdk.KindTransient}
 	standing, stands := m.intents[acc]
-	rests := version(t, m.records[acc].Version)
-	ok := rests == m.records[acc].Version && (!stands || standing.Attempt == att)
+	rests, fits := basis(t, m.records[acc])
+	ok := fits && (!stands || standing.Attempt == att)
 	expect(t, m.store.Abandon(t.Context(), acc, att, rests, h), ok)
 	if !ok {
 		return
@@ -200,8 +212,11 @@ func (m *model) raise(t *rapid.T) {
 
 func (m *model) drop(t *rapid.T) {
 	key := rapid.SampledFrom(keys).Draw(t, "key")
-	if err := m.store.DropAlert(t.Context(), key); err != nil {
-		t.Fatal(err)
+	stands, there := m.alerts[key]
+	at := version(t, stands.Version)
+	ok := !there || at == stands.Version
+	if expect(t, m.store.DropAlert(t.Context(), key, at), ok); !ok {
+		return
 	}
 	delete(m.alerts, key)
 	for _, sink := range sinks {

@@ -26,13 +26,13 @@ func testRename(t *testing.T, o Opener) {
 	must(t, s.PutLogin(ctx, store.Login{Account: "new", State: "s2", At: start, Until: start.Add(time.Hour)}))
 	must(t, s.PutRequests(ctx, "old", []store.Request{{Attempt: "a2", At: start.Add(time.Minute)}}))
 	must(t, s.PutRequests(ctx, "new", []store.Request{{Attempt: "b1", At: start}}))
-	must(t, s.Abandon(ctx, "new", "b1", 0, store.Health{KeyRefused: "0011223344556677"}))
+	must(t, s.Abandon(ctx, "new", "b1", store.Basis{}, store.Health{KeyRefused: "0011223344556677"}))
 	for _, account := range []string{"old", "new", "older"} {
 		must(t, s.MarkDelivered(ctx, store.Delivery{Sink: "bot", Account: account, Version: 1}))
 	}
 	_, err := s.Heads(ctx) // whose order is kept from now on
 	must(t, err)
-	must(t, s.Rename(ctx, "old", "new", 2))
+	must(t, s.Rename(ctx, "old", "new", at(2)))
 	must(t, s.MarkDelivered(ctx, store.Delivery{Sink: "later", Account: "new", Version: 2}))
 
 	want.Account, mark.Account = "new", "new"
@@ -86,7 +86,7 @@ func testRenameBack(t *testing.T, o Opener) {
 		for n, to := range names[1:] {
 			rec, err := s.Load(ctx, names[n])
 			must(t, err)
-			must(t, s.Rename(ctx, names[n], to, rec.Version))
+			must(t, s.Rename(ctx, names[n], to, rec.Basis()))
 		}
 	}
 	s := open(t, o)
@@ -101,7 +101,7 @@ func testRenameBack(t *testing.T, o Opener) {
 
 	// Another login has the name meanwhile.
 	must(t, s.Commit(ctx, First("a")))
-	must(t, s.Forget(ctx, "a"))
+	must(t, Forget(ctx, s, "a"))
 	rename(s, "b", "a")
 	passed(t, s, "after another one that was forgotten", map[string]bool{"a": true, "b": true, "c": true})
 	other, err := s.Passed(ctx, "a")
@@ -114,7 +114,7 @@ func testRenameBack(t *testing.T, o Opener) {
 	// What left a name is one login, and what comes is another.
 	must(t, s.Commit(ctx, First("d")))
 	rename(s, "d", "e")
-	must(t, s.Forget(ctx, "e"))
+	must(t, Forget(ctx, s, "e"))
 	must(t, s.Commit(ctx, First("e")))
 	rename(s, "e", "d")
 	passed(t, s, "another login of the name between", map[string]bool{"d": true, "e": true})
@@ -140,7 +140,7 @@ func testRenameRefused(t *testing.T, o Opener) {
 		want    error
 	}{
 		"another version":            {nil, 2, store.ErrConflict},
-		"nothing is stored of it":    {func(s store.Store) error { return s.Forget(ctx, "old") }, 0, store.ErrNotFound},
+		"nothing is stored of it":    {func(s store.Store) error { return Forget(ctx, s, "old") }, 0, store.ErrNotFound},
 		"the new name has a token":   {func(s store.Store) error { return s.Commit(ctx, First("new")) }, 1, store.ErrConflict},
 		"an attempt of the new name": {func(s store.Store) error { return s.Intend(ctx, store.Intent{Account: "new", Attempt: "x"}) }, 1, store.ErrConflict},
 		"an attempt is open": {func(s store.Store) error {
@@ -155,14 +155,14 @@ func testRenameRefused(t *testing.T, o Opener) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t, o)
-			_ = s.Forget(ctx, "new")
-			_ = s.Forget(ctx, "old")
+			_ = Forget(ctx, s, "new")
+			_ = Forget(ctx, s, "old")
 			must(t, s.Commit(ctx, First("old")))
 			if c.prepare != nil {
 				must(t, c.prepare(s))
 			}
 			before, berr := Records(ctx, s)
-			wantErr(t, s.Rename(ctx, "old", "new", c.version), c.want)
+			wantErr(t, s.Rename(ctx, "old", "new", at(c.version)), c.want)
 			after, aerr := Records(ctx, s)
 			if len(before) != len(after) || berr != nil || aerr != nil {
 				t.Errorf("%d records, and %d before (%v, %v)", len(after), len(before), aerr, berr)
@@ -176,7 +176,7 @@ func testRenameRefused(t *testing.T, o Opener) {
 func testForget(t *testing.T, o Opener) {
 	ctx := t.Context()
 	s := open(t, o)
-	wantErr(t, s.Forget(ctx, "gone"), store.ErrNotFound)
+	wantErr(t, Forget(ctx, s, "gone"), store.ErrNotFound)
 	for _, account := range []string{"gone", "gone-not"} {
 		must(t, s.Commit(ctx, First(account)))
 		must(t, s.Intend(ctx, store.Intent{Account: account, Attempt: "x", Version: 1}))
@@ -186,7 +186,7 @@ func testForget(t *testing.T, o Opener) {
 	}
 	_, err := s.Heads(ctx)
 	must(t, err)
-	must(t, s.Forget(ctx, "gone"))
+	must(t, Forget(ctx, s, "gone"))
 	for _, when := range []string{"at once", "after reopening"} {
 		list, err := Records(ctx, s)
 		if err != nil || len(list) != 1 || list[0].Account != "gone-not" {
@@ -204,10 +204,10 @@ func testForget(t *testing.T, o Opener) {
 		}
 		s = reopen(t, s, o)
 	}
-	wantErr(t, s.Forget(ctx, "gone"), store.ErrNotFound)
+	wantErr(t, Forget(ctx, s, "gone"), store.ErrNotFound)
 	must(t, s.Commit(ctx, First("gone")))
 	must(t, s.PutRequests(ctx, "never", []store.Request{{Attempt: "x", At: start}}))
-	must(t, s.Forget(ctx, "never")) // had no login
+	must(t, Forget(ctx, s, "never")) // had no login
 	passed(t, s, "at last", map[string]bool{"gone": true, "never": false})
 	must(t, s.Close())
 	_, err = s.Passed(ctx, "gone")
@@ -220,7 +220,7 @@ func (m *model) rename(t *rapid.T) {
 	_, taken := m.records[to]
 	in, stands := m.intents[from]
 	_, others := m.intents[to]
-	at := version(t, rec.Version)
+	at, fits := basis(t, rec)
 	err := m.store.Rename(t.Context(), from, to, at)
 	if !exists {
 		if !errors.Is(err, store.ErrNotFound) {
@@ -228,7 +228,7 @@ func (m *model) rename(t *rapid.T) {
 		}
 		return
 	}
-	ok := at == rec.Version && !taken && !others && (!stands || in.IsMarked())
+	ok := fits && !taken && !others && (!stands || in.IsMarked())
 	expect(t, err, ok)
 	if !ok {
 		return
@@ -246,11 +246,17 @@ func (m *model) rename(t *rapid.T) {
 }
 
 func (m *model) forget(t *rapid.T) {
-	acc := account(t)
-	if err := m.store.Forget(t.Context(), acc); err != nil && !errors.Is(err, store.ErrNotFound) {
-		t.Fatal(err)
+	acc, att := account(t), rapid.SampledFrom(append(attempts, "")).Draw(t, "attempt")
+	at, fits := basis(t, m.records[acc])
+	err := m.store.Forget(t.Context(), acc, att, at)
+	if errors.Is(err, store.ErrNotFound) {
+		err, fits, att = nil, true, m.intents[acc].Attempt
 	}
-	m.lose(acc)
+	ok := fits && att == m.intents[acc].Attempt
+	expect(t, err, ok)
+	if ok {
+		m.lose(acc)
+	}
 }
 
 // lose has nothing be stored of an account any more.

@@ -43,7 +43,7 @@ func testRequests(t *testing.T, o Opener) {
 	refused := made("a1")
 	refused[0].Failed = true
 	must(t, s.PutRequests(ctx, "main", refused))
-	must(t, s.Abandon(ctx, "main", "a1", 0, store.Health{}))
+	must(t, s.Abandon(ctx, "main", "a1", store.Basis{}, store.Health{}))
 	check("refused", refused...)
 
 	wantErr(t, s.Intend(ctx, store.Intent{Account: "main", Attempt: "a2", Version: 7, Requests: made("a2")}), store.ErrConflict)

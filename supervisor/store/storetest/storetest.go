@@ -122,6 +122,19 @@ func ledger(t testing.TB, s store.Store, sink, account string) store.Delivery {
 	return d
 }
 
+// at is a version of an account's first grant, as a basis.
+func at(version uint64) store.Basis { return store.Basis{Version: version, Grant: 1} }
+
+// Forget forgets what stands of an account.
+func Forget(ctx context.Context, s store.Store, account string) error {
+	rec, err := s.Load(ctx, account)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	in, _, err := s.Intent(ctx, account)
+	return errors.Join(err, s.Forget(ctx, account, in.Attempt, rec.Basis()))
+}
+
 func open(t testing.TB, o Opener) store.Store {
 	t.Helper()
 	s, err := o()
