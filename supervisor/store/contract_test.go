@@ -72,3 +72,21 @@ func TestMemoryContract(t *testing.T) {
 		}
 	})
 }
+
+// Two keepers have the rules of the one engine between them. The file lets one handle have
+// its directory, so that both use that one.
+func TestContractOfTwoKeepers(t *testing.T) {
+	t.Parallel()
+	t.Run("memory", func(t *testing.T) {
+		storetest.RunKeepers(t, func(testing.TB) storetest.Opener {
+			m := store.NewMemory()
+			return func() (store.Store, error) { return m.Reopen(), nil }
+		}, storetest.TwoHandles)
+	})
+	t.Run("journal", func(t *testing.T) {
+		storetest.RunKeepers(t, func(t testing.TB) storetest.Opener {
+			dir := filepath.Join(fastDir(t), "state")
+			return func() (store.Store, error) { return store.Open(dir, store.Options{}) }
+		}, storetest.OneHandle)
+	})
+}

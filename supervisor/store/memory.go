@@ -13,8 +13,8 @@ var _ Store = (*Memory)(nil)
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return (&Memory{kept: newState()}).Reopen() }
 
-// Reopen returns a new handle on what m holds, as a new process would have it.
-// Close m first.
+// Reopen returns a new handle on what m holds, as a new process would have it: the next
+// one, if m is closed first, or else another keeper's beside m.
 func (m *Memory) Reopen() *Memory {
 	return &Memory{newEngine(m.kept, memoryBackend{m.kept}, Options{}), m.kept}
 }

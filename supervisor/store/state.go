@@ -21,7 +21,9 @@ import (
 // waits for nobody and sees nothing that could be lost. What is in it is never
 // changed in place.
 type state struct {
-	mu       sync.RWMutex
+	mu sync.RWMutex
+	// writing is held by the handle that writes, where there are several.
+	writing  sync.Mutex
 	accounts map[string]*account
 	// ledger by sink and by account.
 	ledger map[string]map[string]Delivery

@@ -175,6 +175,8 @@ func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) (err 
 			q.log.Error("a write panicked; nothing is stored any more until the next start", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 		}
 	}()
+	q.state.writing.Lock()
+	defer q.state.writing.Unlock()
 	forget(delivered, batch)
 	all := newChange()
 	q.state.deliver(all, delivered)

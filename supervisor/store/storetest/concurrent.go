@@ -14,20 +14,32 @@ import (
 // each version must be won by exactly one of them, and what is stored must be
 // the winner's.
 func testEveryVersionOnce(t *testing.T, o Opener) {
-	const accounts, writers, versions = 3, 6, 20
-	ctx := t.Context()
 	s := open(t, o)
-	type win struct {
-		account string
-		version uint64
-	}
+	wins := everyVersionOnce(t, s)
+	s = reopen(t, s, o)
+	holdsWins(t, s, wins)
+}
+
+// win is who has committed a version of an account.
+type win struct {
+	account string
+	version uint64
+}
+
+const wonVersions, wonAccounts = 20, 3
+
+// everyVersionOnce has writers race over several handles on one state.
+func everyVersionOnce(t *testing.T, handles ...store.Store) map[win][]string {
+	const writers = 6
+	ctx := t.Context()
 	var (
 		mu   sync.Mutex
 		wins = make(map[win][]string)
 		wg   sync.WaitGroup
 	)
-	for a := range accounts {
+	for a := range wonAccounts {
 		for w := range writers {
+			s := handles[w%len(handles)]
 			account, attempt := fmt.Sprint("acc-", a), fmt.Sprint("writer-", w)
 			wg.Go(func() {
 				for {
@@ -39,7 +51,7 @@ func testEveryVersionOnce(t *testing.T, o Opener) {
 						t.Error(err)
 						return
 					}
-					if r.Version >= versions {
+					if r.Version >= wonVersions {
 						return
 					}
 					next := r.Next(Token(account, r.Version+1), store.OriginRefresh, attempt, start)
@@ -60,21 +72,29 @@ func testEveryVersionOnce(t *testing.T, o Opener) {
 		}
 	}
 	wg.Wait()
-	s = reopen(t, s, o)
-	if len(wins) != accounts*versions {
-		t.Errorf("%d versions were committed, want %d", len(wins), accounts*versions)
+	for _, s := range handles {
+		holdsWins(t, s, wins)
+	}
+	return wins
+}
+
+// holdsWins sees that each version had one winner, and that the last one's is what is stored.
+func holdsWins(t *testing.T, s store.Store, wins map[win][]string) {
+	t.Helper()
+	if len(wins) != wonAccounts*wonVersions {
+		t.Errorf("%d versions were committed, want %d", len(wins), wonAccounts*wonVersions)
 	}
 	for key, by := range wins {
 		if len(by) != 1 {
 			t.Errorf("version %d of %s was committed by %v", key.version, key.account, by)
 		}
 	}
-	for a := range accounts {
+	for a := range wonAccounts {
 		account := fmt.Sprint("acc-", a)
-		r, err := s.Load(ctx, account)
+		r, err := s.Load(t.Context(), account)
 		must(t, err)
-		if by := wins[win{account, versions}]; r.Version != versions || len(by) != 1 || r.Attempt != by[0] {
-			t.Errorf("%s holds version %d of %s, want %d of %v", account, r.Version, r.Attempt, versions, by)
+		if by := wins[win{account, wonVersions}]; r.Version != wonVersions || len(by) != 1 || r.Attempt != by[0] {
+			t.Errorf("%s holds version %d of %s, want %d of %v", account, r.Version, r.Attempt, wonVersions, by)
 		}
 	}
 }

@@ -59,6 +59,7 @@ func Run(t *testing.T, place Place) {
 		{"HeldDeliveries", testHeldDeliveries},
 		{"EndedContext", testEndedContext},
 		{"Closed", testClosed},
+		{"UnknownOutcome", testUnknownOutcome},
 		{"EveryVersionOnce", testEveryVersionOnce},
 		{"ReadersWhileWriting", testReadersWhileWriting},
 	}
