@@ -2,6 +2,7 @@ package leftover_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
 // house is a store with an account "old", which is in no configuration, and an account
@@ -210,6 +212,27 @@ func TestRenameThatFails(t *testing.T) {
 		h.Store = h.Store.(failing).Store
 		if got, err := h.Rename(t.Context(), "old", "new"); err != nil || got.Unread != 2 {
 			t.Errorf("once more: %+v, %v", got, err)
+		}
+	}
+}
+
+// The store does not say whether it has taken that: it is read back before anybody is told.
+func TestUnknownOutcomeOfAForgottenOrRenamedOne(t *testing.T) {
+	for how, made := range map[storetest.Loss]bool{storetest.Before: false, storetest.After: true, storetest.Late: true} {
+		for name, do := range map[string]func(*house) error{
+			"renamed":   func(h *house) error { _, err := h.Rename(t.Context(), "old", "new"); return err },
+			"forgotten": func(h *house) error { _, err := h.Forget(t.Context(), "old"); return err },
+		} {
+			h := newHouse(t)
+			s := &storetest.Lossy{Store: h.Store}
+			h.Store = s
+			s.Lose(how)
+			if err := do(h); (err == nil) != made {
+				t.Errorf("%s, lost %s: %v", name, how, err)
+			}
+			if _, err := h.Store.Load(t.Context(), "old"); errors.Is(err, store.ErrNotFound) != made {
+				t.Errorf("%s, lost %s: the old one: %v", name, how, err)
+			}
 		}
 	}
 }
