@@ -112,6 +112,9 @@ func (c catchUp) compare(ctx context.Context, from source, things iter.Seq[thing
 		if err != nil {
 			return s, err
 		}
+		if !th.over { // of which a new place was never told, and need not be
+			has = c.here(has)
+		}
 		if has.Version > 0 && has.At.After(s.newest.At) {
 			s.newest = has
 		}

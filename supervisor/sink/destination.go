@@ -19,10 +19,16 @@ import (
 type destination struct {
 	WorkerConfig
 	only map[string]bool // the accounts that it is about; nil: every one
+	// address that deliveries are noted with; "": the sink has none, or names its
+	// consumers.
+	address string
 }
 
 func newDestination(c WorkerConfig) *destination {
 	d := &destination{WorkerConfig: c.withDefaults()}
+	if a, ok := c.Sink.(Addressed); ok {
+		d.address = a.Address()
+	}
 	if c.Accounts != nil {
 		d.only = map[string]bool{}
 		for _, a := range c.Accounts {

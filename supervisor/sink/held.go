@@ -27,7 +27,7 @@ func (b readBack) newest(ctx context.Context, rec store.Record) (readback.Held, 
 	if err != nil {
 		return readback.Held{}, readback.Silent, fmt.Errorf("read when it was written last: %w", err)
 	}
-	held, finding, err := b.look(ctx, rec, readback.Question{Wrote: wrote})
+	held, finding, err := b.look(ctx, rec, readback.Question{Wrote: b.here(wrote)})
 	if errors.Is(err, sdk.ErrUnimplemented) {
 		err = nil
 	}

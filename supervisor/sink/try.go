@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,12 +77,12 @@ func (d *destination) try(ctx context.Context, from source, seen entry) outcome 
 		return o
 	}
 	crashpoint.Here("sink: delivered, not noted")
-	o.delivered, o.unmarked = d.noteDelivery(ctx, seen.name, it, to)
+	o.delivered, o.unmarked = d.noteDelivery(ctx, seen.name, it, cmp.Or(to, d.address))
 	crashpoint.Here("sink: noted in the ledger")
 	return o
 }
 
-// noteDelivery notes in the ledger that the sink, or to, has it, which must succeed even
+// noteDelivery notes in the ledger that the sink, to which this is there, has it, which must succeed even
 // while the supervisor shuts down. A clock that was set back must not make the
 // delivery older than what was delivered.
 func (d *destination) noteDelivery(ctx context.Context, name string, it item, to string) (*store.Delivery, error) {

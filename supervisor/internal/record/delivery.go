@@ -23,7 +23,9 @@ type Delivery struct {
 	// noted it.
 	Expiry time.Time `json:"expires_at,omitzero"`
 	// Consumer names who took it, where the sink can tell one consumer from the
-	// next: one that has started anew has another name. "": nobody can tell.
+	// next: one that has started anew has another name. Where it can't, it is the
+	// address at which it was taken, as a fingerprint. "": nobody can tell, or an older
+	// program has noted it.
 	Consumer string `json:"consumer,omitempty"`
 
 	// Result of the newest try: ResultDelivered, ResultFailed or

@@ -58,13 +58,15 @@ type Config struct {
 // a token. The input of an alert or a lifecycle event is what [sink.Notice] is as
 // JSON, that of a test what a token's is, with "test": true in it if it is JSON.
 //
-// It implements [sink.Sink], [sink.Notifier] and [sink.Tester].
+// It implements [sink.Sink], [sink.Notifier], [sink.Tester] and [sink.Addressed].
 type Sink struct{ cfg Config }
 
 var (
 	_ sink.Sink     = (*Sink)(nil)
 	_ sink.Notifier = (*Sink)(nil)
 	_ sink.Tester   = (*Sink)(nil)
+
+	_ sink.Addressed = (*Sink)(nil)
 )
 
 // New checks cfg and runs nothing.
@@ -80,6 +82,9 @@ func New(cfg Config) (*Sink, error) {
 	}
 	return &Sink{cfg: cfg}, nil
 }
+
+// Address implements [sink.Addressed]: what is run, with its arguments.
+func (s *Sink) Address() string { return sink.AddressOf("exec", s.cfg.Command...) }
 
 // Deliver runs the program with the token in its input.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {

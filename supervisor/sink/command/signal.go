@@ -36,7 +36,7 @@ type SignalConfig struct {
 
 // Signaller tells a running program that there is a new token, which it then
 // fetches itself. It is delivered when the signal was sent. It implements
-// [sink.Sink] and [sink.Tester].
+// [sink.Sink], [sink.Tester] and [sink.Addressed].
 type Signaller struct {
 	file   pidfile
 	signal syscall.Signal
@@ -45,6 +45,8 @@ type Signaller struct {
 var (
 	_ sink.Sink   = (*Signaller)(nil)
 	_ sink.Tester = (*Signaller)(nil)
+
+	_ sink.Addressed = (*Signaller)(nil)
 )
 
 // NewSignaller checks cfg.
@@ -57,6 +59,11 @@ func NewSignaller(cfg SignalConfig) (*Signaller, error) {
 		return nil, fmt.Errorf("signal: %q is unknown: use one of %s", cfg.Signal, strings.Join(Signals(), ", "))
 	}
 	return &Signaller{pidfile{cfg.PIDFile, trust.Rule{OpenFolder: cfg.TrustFolder}}, signal}, nil
+}
+
+// Address implements [sink.Addressed]: which signal goes to whom.
+func (s *Signaller) Address() string {
+	return sink.AddressOf("signal", s.file.path, s.signal.String())
 }
 
 // Deliver sends the signal. A program that is not running is absent.

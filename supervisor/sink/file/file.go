@@ -45,8 +45,8 @@ type Config struct {
 
 // Sink writes files. A reader sees the old content or the new, never a part:
 // the content is written to a new file beside the old one, made durable and
-// renamed over it. It implements [sink.Sink], [sink.Tester], [sink.Holder]
-// and [sink.Watcher].
+// renamed over it. It implements [sink.Sink], [sink.Tester], [sink.Holder],
+// [sink.Watcher] and [sink.Addressed].
 type Sink struct {
 	cfg   Config
 	owner owner
@@ -68,6 +68,8 @@ var (
 	_ sink.Holder = (*Sink)(nil)
 
 	_ sink.Watcher = (*Sink)(nil)
+
+	_ sink.Addressed = (*Sink)(nil)
 )
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
@@ -95,6 +97,9 @@ func New(cfg Config) (*Sink, error) {
 	}
 	return &Sink{cfg: cfg, owner: o, left: newSweeper(cfg.Path), looked: map[string]inode{}}, nil
 }
+
+// Address implements [sink.Addressed].
+func (s *Sink) Address() string { return sink.AddressOf("file", s.cfg.Path) }
 
 // Deliver writes the file of the delivery's account.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,7 @@ type Config struct {
 // Sink tells people. It is safe for concurrent use.
 type Sink struct {
 	targets []*target
+	address string
 	timeout time.Duration
 	host    string
 }
@@ -55,14 +57,21 @@ func New(cfg Config) (*Sink, error) {
 	if s.host == "" {
 		s.host, _ = os.Hostname() // a machine without a name goes without
 	}
+	var urls []string
 	for i, u := range cfg.URLs {
 		if err := Check(u.Reveal()); err != nil {
 			return nil, fmt.Errorf("notify: URL %d of %d: %w", i+1, len(cfg.URLs), err)
 		}
 		s.targets = append(s.targets, newTarget(i+1, u))
+		urls = append(urls, sink.URLAddress(u.Reveal()))
 	}
+	slices.Sort(urls)
+	s.address = sink.AddressOf("notify", urls...)
 	return s, nil
 }
+
+// Address implements [sink.Addressed]: all of the URLs, whose alerts are noted as one.
+func (s *Sink) Address() string { return s.address }
 
 // Deliver implements [sink.Sink]: it refuses.
 func (s *Sink) Deliver(context.Context, sink.Delivery) error {

@@ -8,11 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
@@ -67,6 +70,8 @@ var (
 	_ sink.Tester   = (*Sink)(nil)
 	_ sink.Holder   = (*Sink)(nil)
 	_ sink.Watcher  = (*Sink)(nil)
+
+	_ sink.Addressed = (*Sink)(nil)
 )
 
 // New returns a sink whose process [Sink.Run] starts.
@@ -115,6 +120,22 @@ func (s *Sink) OldProgram() string { return s.member.OldProgram() }
 
 // Look tells in the log that the program was replaced.
 func (s *Sink) Look() { s.member.Look() }
+
+// Address implements [sink.Addressed] with all of the settings that sound like no secret,
+// and the arguments: which of them say where it is only the program knows. One that can be
+// asked what it holds is asked besides.
+func (s *Sink) Address() string {
+	words := []string{s.cfg.Type}
+	if s.cfg.Command != nil {
+		words = append(words, s.cfg.Command.Args...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.cfg.Settings)) {
+		if !config.SoundsSecret(name) {
+			words = append(words, name, sink.URLAddress(s.cfg.Settings.Get(name)))
+		}
+	}
+	return sink.AddressOf("plugin", words...)
+}
 
 // Deliver implements [sink.Sink].
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {

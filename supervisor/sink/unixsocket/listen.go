@@ -49,8 +49,8 @@ type ListenConfig struct {
 // that is connected; nobody: [sink.ErrAbsent]. A consumer that does not read is
 // dropped, and one that was dropped or has left does not count.
 //
-// It implements [sink.Sink], [sink.Server], [sink.Waiter], [sink.Notifier] and
-// [sink.Tester], and holds no token.
+// It implements [sink.Sink], [sink.Server], [sink.Waiter], [sink.Notifier],
+// [sink.Tester] and [sink.Addressed], and holds no token.
 type Listener struct {
 	cfg ListenConfig
 	// look asks for a look whether our socket still stands at its path.
@@ -69,6 +69,8 @@ var (
 	_ sink.Waiter   = (*Listener)(nil)
 	_ sink.Notifier = (*Listener)(nil)
 	_ sink.Tester   = (*Listener)(nil)
+
+	_ sink.Addressed = (*Listener)(nil)
 )
 
 // NewListener checks cfg; nobody can connect before [Listener.Serve].
@@ -94,6 +96,9 @@ func NewListener(cfg ListenConfig) (*Listener, error) {
 	}
 	return &Listener{cfg: cfg, look: make(chan struct{}, 1), consumers: map[*consumer]struct{}{}, came: make(chan struct{})}, nil
 }
+
+// Address implements [sink.Addressed].
+func (l *Listener) Address() string { return sink.AddressOf("unixsocket listen", l.cfg.Path) }
 
 func (l *Listener) line(d sink.Delivery) (line, error) {
 	msg, err := l.cfg.Encode(d.Document)

@@ -107,6 +107,15 @@ func New(cfg Config) (*Sink, error) {
 	return &Sink{cfg: cfg}, nil
 }
 
+// Address implements [sink.Addressed]: of a socket in a folder, [Sink.Recipient] says more,
+// and of an abstract one nothing.
+func (s *Sink) Address() string {
+	if s.cfg.Path[0] != '@' {
+		return ""
+	}
+	return sink.AddressOf("unixsocket", s.cfg.Path)
+}
+
 // Deliver makes one try.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	msg, err := s.cfg.Encode(d.Document)

@@ -70,8 +70,8 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Sink posts to one receiver. It implements [sink.Sink], [sink.Notifier] and
-// [sink.Tester]. Its errors tell nothing of the URL, the headers, the proxy's
+// Sink posts to one receiver. It implements [sink.Sink], [sink.Notifier],
+// [sink.Tester] and [sink.Addressed]. Its errors tell nothing of the URL, the headers, the proxy's
 // URL and what the receiver sent: all of them may hold secrets.
 type Sink struct {
 	cfg    Config
@@ -83,6 +83,8 @@ var (
 	_ sink.Sink     = (*Sink)(nil)
 	_ sink.Notifier = (*Sink)(nil)
 	_ sink.Tester   = (*Sink)(nil)
+
+	_ sink.Addressed = (*Sink)(nil)
 )
 
 // New checks cfg. It connects to nothing and reads no file: one that is missing
@@ -134,6 +136,10 @@ func checkHeaders(headers map[string]sdk.Secret) error {
 	}
 	return nil
 }
+
+// Address implements [sink.Addressed]: by its headers or a proxy a post comes to the same
+// receiver.
+func (s *Sink) Address() string { return sink.AddressOf("webhook", sink.URLAddress(s.cfg.URL)) }
 
 // Deliver makes one try. The receiver has the token once it answers with any
 // 2xx; what else it says counts for nothing.
