@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +58,9 @@ type world struct {
 	log    bytes.Buffer
 	// consumers get what its sinks deliver.
 	consumers *consumers
+
+	mu      sync.Mutex
+	running map[string]*instance // by provider: its newest process
 }
 
 // consumers are behind webhooks, which the kernel's news of files can't be waited for in
@@ -64,8 +69,14 @@ type consumers struct {
 	url string
 
 	mu  sync.Mutex
-	had map[string]consumed // by sink and account
-	// faults are older versions that came after newer ones.
+	had map[string]consumed // by the path in the address, which is the sink's name if nothing else is written, and account
+	// down are those that answer with 503.
+	down map[string]bool
+	// may says whose token may come to whom; nil: everybody's to all. once says to whom each
+	// version may come once alone; nil: to nobody.
+	may  func(path, account string) bool
+	once func(path string) bool
+	// faults are older versions that came after newer ones, and what may not come.
 	faults []string
 }
 
@@ -96,16 +107,33 @@ func (c *consumers) take(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	of := strings.TrimPrefix(r.URL.Path, "/") + " " + post.Data.Account
-	if last := c.had[of].Version; post.Data.Version < last {
-		c.faults = append(c.faults, fmt.Sprintf("%s: version %d came after version %d", of, post.Data.Version, last))
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	of := path + " " + post.Data.Account
+	wrong := func(format string, args ...any) {
+		c.faults = append(c.faults, of+": "+fmt.Sprintf(format, args...))
+	}
+	if c.may != nil && !c.may(path, post.Data.Account) {
+		wrong("version %d came to somebody whom the configuration does not name", post.Data.Version)
+	}
+	if c.down[path] {
+		http.Error(w, "down", http.StatusServiceUnavailable)
+		return
+	}
+	switch last := c.had[of].Version; {
+	case post.Data.Version < last:
+		wrong("version %d came after version %d", post.Data.Version, last)
+	case post.Data.Version == last && c.once != nil && c.once(path):
+		wrong("version %d came twice", last)
 	}
 	c.had[of] = post.Data
 }
 
 // sinkYAML is a sink of that name.
-func (c *consumers) sinkYAML(name, more string) string {
-	return fmt.Sprintf("  %s: {type: webhook, url: \"%s/%s\", proxy: none, events: [token]%s}\n", name, c.url, name, more)
+func (c *consumers) sinkYAML(name, more string) string { return c.sinkAt(name, name, more) }
+
+// sinkAt is one that delivers to another path than that of its name.
+func (c *consumers) sinkAt(name, path, more string) string {
+	return fmt.Sprintf("  %s: {type: webhook, url: \"%s/%s\", proxy: none, events: [token]%s}\n", name, c.url, path, more)
 }
 
 // newWorld starts one, by what with makes of its options. A configuration has no state_dir,
@@ -120,7 +148,7 @@ func newWorld(t *testing.T, c *consumers, yaml string, with ...func(*world, *Opt
 // newWorldOf is newWorld with such brokers, of which their providers say policy.
 func newWorldOf(t *testing.T, c *consumers, yaml string, broker brokersim.Config, policy sdk.Policy, with ...func(*world, *Options)) *world {
 	t.Helper()
-	w := &world{t: t, dir: filestest.TempDir(t), brokers: map[string]*brokersim.Server{}, policy: policy, consumers: c}
+	w := &world{t: t, dir: filestest.TempDir(t), brokers: map[string]*brokersim.Server{}, policy: policy, consumers: c, running: map[string]*instance{}}
 	for _, provider := range []string{"one", "two"} {
 		w.brokers[provider] = brokersim.New(broker)
 	}
@@ -231,14 +259,16 @@ func (w *world) version(account string) uint64 {
 func (w *world) wrong() (faults []string) {
 	for name, c := range w.roster.Now().Config.Accounts {
 		b := w.brokers[c.Provider]
-		if n := b.Account(name); n.Repeats+n.CutReceived+n.CutProcessed > 0 || n.Refreshes != n.Posts {
-			faults = append(faults, fmt.Sprintf("the broker of account %s saw %+v", name, n))
-		}
 		if n := b.Account(name); n.Logins > 0 && uint64(n.Logins+n.Refreshes) != w.version(name) {
 			faults = append(faults, fmt.Sprintf("account %s is at version %d after %d logins and %d refreshes", name, w.version(name), n.Logins, n.Refreshes))
 		}
 	}
 	for name, b := range w.brokers {
+		for _, account := range slices.Concat(everyAccount(), slices.Collect(maps.Keys(w.roster.Now().Config.Accounts))) {
+			if n := b.Account(account); n.Repeats+n.CutReceived+n.CutProcessed > 0 || n.Refreshes != n.Posts {
+				faults = append(faults, fmt.Sprintf("broker %s saw of account %s %+v", name, account, n))
+			}
+		}
 		if reused := b.Reused(); len(reused) > 0 {
 			faults = append(faults, fmt.Sprintf("broker %s was sent again: %v", name, reused))
 		}
@@ -301,7 +331,26 @@ func (m inMemory) Launch(ctx context.Context) (process.Instance, error) {
 	go func() { _ = i.server.Serve(i.listener) }()
 	i.conn, err = grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithIdleTimeout(0),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return i.listener.DialContext(ctx) }))
+	m.world.mu.Lock()
+	defer m.world.mu.Unlock()
+	m.world.running[m.provider] = i
 	return i, err
+}
+
+// kill has the process of a provider die, unless a request of it is open, of which nobody
+// would hear any more.
+func (w *world) kill(provider string) {
+	for _, account := range everyAccount() {
+		if n := w.brokers[provider].Account(account); n.Open() > 0 {
+			return
+		}
+	}
+	w.mu.Lock()
+	i := w.running[provider]
+	w.mu.Unlock()
+	if i != nil {
+		i.Kill()
+	}
 }
 
 // instance is a process in memory.
