@@ -30,17 +30,26 @@ func (r *report) addObstacles(cfg *config.Config) {
 		p := config.Problem{
 			File: r.Config, Line: r.where().of(at...), Key: strings.Join(at, "."), Message: o.Err.Error(),
 		}
-		later := o.Later || madeAtStart(o.Missing)
-		switch {
-		case o.Missing != "" && later:
-			p.Hint = "whoever starts the service, or the consumer, may make it until then"
-			r.Warnings = append(r.Warnings, finding(p))
-		case errors.Is(o.Err, fs.ErrPermission) && !service, o.Sink != "" && o.Passing():
-			r.Warnings = append(r.Warnings, finding(p))
-		default:
+		hint, passes := mayPass(o, service)
+		if !passes {
 			r.add(p)
+			continue
 		}
+		p.Hint = hint
+		r.Warnings = append(r.Warnings, finding(p))
 	}
+}
+
+// mayPass says whether an obstacle is worth a warning only, because it may be over when
+// the service runs, and whom that is up to.
+func mayPass(o supervisor.Obstacle, service bool) (hint string, passes bool) {
+	switch {
+	case o.Missing != "" && (o.Later || madeAtStart(o.Missing)):
+		return "whoever starts the service, or the consumer, may make it until then", true
+	case o.Later:
+		return "the consumer may be there until then", true
+	}
+	return "", errors.Is(o.Err, fs.ErrPermission) && !service || o.Sink != "" && o.Passing()
 }
 
 // addUser notes with whose rights everything is tried, and says whether those are the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -8,6 +9,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // check says of a shared file that can't be replaced what to do, and so does
@@ -109,6 +113,32 @@ func TestCheckTriesEveryDestination(t *testing.T) {
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// What a consumer may bring in time is a warning, also where no file of it is missing.
+func TestWhatMayPassIsAWarning(t *testing.T) {
+	full, refused, closed := unix.ENOSPC, unix.ECONNREFUSED, fs.ErrPermission
+	for name, tt := range map[string]struct {
+		o       supervisor.Obstacle
+		service bool
+		passes  bool
+		hint    string
+	}{
+		"nobody listens":                  {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Err: refused, Later: true}}, true, true, "the consumer may be there"},
+		"nobody listens, and nobody will": {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Err: refused}}, true, false, ""},
+		"a consumer's folder":             {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Missing: "/none", Later: true, Err: fs.ErrNotExist}}, true, true, "may make it"},
+		"a unit's folder":                 {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Missing: "/run/bot", Err: fs.ErrNotExist}}, true, true, "may make it"},
+		"a folder":                        {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Missing: "/none", Err: fs.ErrNotExist}}, true, false, ""},
+		"a right of another user":         {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Err: closed}}, false, true, ""},
+		"a right of the service":          {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Err: closed}}, true, false, ""},
+		"a full disk under a sink":        {supervisor.Obstacle{Sink: "s", Obstacle: sink.Obstacle{Err: full}}, true, true, ""},
+		"under a shared file":             {supervisor.Obstacle{Account: "a", Obstacle: sink.Obstacle{Err: full}}, true, false, ""},
+	} {
+		hint, passes := mayPass(tt.o, tt.service)
+		if passes != tt.passes || !strings.Contains(hint, tt.hint) || (hint == "") != (tt.hint == "") {
+			t.Errorf("%s: %v, %q", name, passes, hint)
+		}
 	}
 }
 

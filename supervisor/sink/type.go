@@ -49,7 +49,8 @@ type Obstacle struct {
 	// Missing is the folder or the program that is not there; "": something else is in
 	// the way.
 	Missing string
-	// Later: it may be there in time all the same, because a consumer makes it.
+	// Later: it may be over in time all the same, because a consumer makes what is
+	// missing, or listens: check warns of it, whether Missing says what it is or not.
 	Later bool
 }
 
