@@ -125,7 +125,9 @@ type Holder interface {
 var (
 	// ErrAbsent: the consumer is not running. It is no failure: it is logged
 	// once, and the token is delivered when the consumer comes. It says so of
-	// the destination as a whole, not of one account.
+	// the destination as a whole, not of one account. It alarms ten minutes after a
+	// token has begun to wait if none was ever delivered, else 72 hours after the last
+	// delivery; a failure (any other error) does after max_failures in a row or a minute.
 	ErrAbsent = sdk.ErrAbsent
 	// ErrGone: the destination wants nothing more; the sink is disabled until
 	// the configuration is loaded again or a person enables it.
