@@ -36,7 +36,7 @@ func (Type) Reference() string { return reference }
 func (Type) Fields() config.Fields {
 	return config.WithContent(config.Fields{
 		"command": {Holds: config.Words},
-		"timeout": {Holds: config.Duration, Default: 10 * time.Second},
+		"timeout": {Holds: config.Duration, Default: DefaultTimeout},
 		"signal":  SignalField(),
 	})
 }

@@ -33,7 +33,7 @@ func (Type) Reference() string { return reference }
 func (Type) Fields() config.Fields {
 	return config.Fields{
 		"urls":    {Holds: config.Secrets},
-		"timeout": {Holds: config.Duration, Default: 10 * time.Second},
+		"timeout": {Holds: config.Duration, Default: DefaultTimeout},
 	}
 }
 

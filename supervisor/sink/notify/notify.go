@@ -23,7 +23,7 @@ import (
 )
 
 // DefaultTimeout of one try.
-const DefaultTimeout = 15 * time.Second
+const DefaultTimeout = 10 * time.Second
 
 // Config is one notify sink.
 type Config struct {

@@ -2,6 +2,7 @@ package types_test
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path"
@@ -112,6 +113,76 @@ func TestEachTypeTellsOfItsKeys(t *testing.T) {
 			}
 		}
 	}
+}
+
+// saidDefault is a default in the comment above a key: a time, a number, a word or a mode.
+var saidDefault = regexp.MustCompile(`Default: ("?[a-z0-9A-Z]+"?)[.:,]`)
+
+// TestDefaultsAreAsTheReferenceSays: what is said of a key that has a default is what is
+// read where nothing stands. Two keys have theirs in words for both.
+func TestDefaultsAreAsTheReferenceSays(t *testing.T) {
+	names, parts, fields := documented()
+	compared := 0
+	for _, name := range names {
+		said := map[string]string{}
+		var all yaml.Node
+		if err := yaml.Unmarshal([]byte(parts[name]), &all); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range all.Content[0].Content {
+			defaultsSaid(said, "", part)
+		}
+		for key, f := range defaultsOf("", fields[name]) {
+			what, ok := said[key]
+			switch want := written(f); {
+			case name == "unixsocket" && (key == "attempts" || key == "interval"):
+				if !strings.Contains(parts[name], "Default: 3 and 5s.\n    attempts: 3\n    interval: 5s\n") || want != map[string]string{"attempts": "3", "interval": "5s"}[key] {
+					t.Errorf("unixsocket: the default of %s is %s, and that is not what the reference says", key, want)
+				}
+			case !ok:
+				t.Errorf("%q: the reference does not say the default of %s, which is %s: write Default: %s.", name, key, want, want)
+			case what != want:
+				t.Errorf("%q: the reference says of %s Default: %s., and %s is read", name, key, what, want)
+			}
+			compared++
+		}
+	}
+	if compared < 15 {
+		t.Errorf("only %d defaults were compared", compared)
+	}
+}
+
+// defaultsSaid are those in the comments of one part, the first that is said of a key.
+func defaultsSaid(said map[string]string, prefix string, n *yaml.Node) {
+	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if m := saidDefault.FindStringSubmatch(key.HeadComment); m != nil && said[prefix+key.Value] == "" {
+			said[prefix+key.Value] = m[1]
+		}
+		defaultsSaid(said, prefix+key.Value+".", value)
+	}
+}
+
+// defaultsOf are the keys that have one.
+func defaultsOf(prefix string, fields config.Fields) map[string]config.Field {
+	all := map[string]config.Field{}
+	for key, f := range fields {
+		if f.Default != nil && !slices.Contains(config.ContentKeys(), key) {
+			all[prefix+key] = f
+		}
+		if f.Holds == config.Nested {
+			maps.Copy(all, defaultsOf(prefix+key+".", f.Fields))
+		}
+	}
+	return all
+}
+
+// written is a default as people write it.
+func written(f config.Field) string {
+	if f.Holds == config.Mode {
+		return fmt.Sprintf(`"%04o"`, f.Default)
+	}
+	return fmt.Sprint(f.Default)
 }
 
 func collect(told map[string]bool, prefix string, keys map[string]any) {

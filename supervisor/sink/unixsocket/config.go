@@ -56,7 +56,7 @@ func (Type) Fields() config.Fields {
 		"path":          {Holds: config.Path},
 		"direction":     {Holds: config.Word, Default: dial},
 		"ack":           {Holds: config.Word, Default: AckOK},
-		"timeout":       {Holds: config.Duration, Default: 5 * time.Second},
+		"timeout":       {Holds: config.Duration, Default: DefaultTimeout},
 		"attempts":      {Holds: config.Number, Default: 3},
 		"interval":      {Holds: config.Duration, Default: 5 * time.Second},
 		"max_bytes":     {Holds: config.Number, Default: MessageLimit},

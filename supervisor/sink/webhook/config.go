@@ -41,7 +41,7 @@ func (Type) Fields() config.Fields {
 		"url":       {Holds: config.Text},
 		"secret":    {Holds: config.Secret},
 		"headers":   {Holds: config.Table, Each: &config.Field{Holds: config.Secret}, Spell: headerName},
-		"timeout":   {Holds: config.Duration, Default: 10 * time.Second},
+		"timeout":   {Holds: config.Duration, Default: DefaultTimeout},
 		"ca_file":   {Holds: config.Path},
 		"cert_file": {Holds: config.Path},
 		"key_file":  {Holds: config.Path},

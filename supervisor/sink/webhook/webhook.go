@@ -22,8 +22,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
-// DefaultTimeout of one try; the specification recommends 15 to 30 s.
-const DefaultTimeout = 15 * time.Second
+// DefaultTimeout of one try. The specification recommends 15 to 30 s to those who send
+// events; a token that is late is tried again sooner.
+const DefaultTimeout = 10 * time.Second
 
 // DefaultContentType of what Config.Encode makes.
 const DefaultContentType = "text/plain; charset=utf-8"
