@@ -50,7 +50,7 @@ func delivery(version uint64) sink.Delivery {
 // A try may take as long as the sink allows itself: the worker's limit comes
 // later.
 func TestEverySinkIsBuilt(t *testing.T) {
-	dir := t.TempDir()
+	dir, built := t.TempDir(), map[string]bool{}
 	for yaml, timeout := range map[string]time.Duration{
 		"type: file, path: f": 0,
 		"type: file, path: f, format: env, signal: {pidfile: p}":                                     0,
@@ -66,6 +66,7 @@ func TestEverySinkIsBuilt(t *testing.T) {
 		"type: other, command: [/bin/true], timeout: 90s, settings: {a: b}":                          90 * time.Second,
 	} {
 		cfg := configOf(t, dir, yaml)
+		built[cfg.Sinks["s"].Type] = true
 		d, policy, err := destination(t, cfg)
 		if err != nil || policy.Timeout <= timeout && timeout > 0 {
 			t.Errorf("%s: %v, a try may take %s", yaml, err, policy.Timeout)
@@ -78,6 +79,11 @@ func TestEverySinkIsBuilt(t *testing.T) {
 		// What config lets through, the engine must take.
 		if err := sink.CheckWorker(sink.WorkerConfig{Name: "s", Sink: d, Kinds: kinds, Alerts: noAlerts{}}); err != nil {
 			t.Errorf("%s: %v", yaml, err)
+		}
+	}
+	for _, typ := range types.BuiltIn() {
+		if !built[typ.Name()] {
+			t.Errorf("no sink of type %s is built: add one to the table", typ.Name())
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
 )
 
 // stuck is a receiver that takes requests and never answers one.
@@ -108,6 +109,17 @@ func mustNeverGoBack(t *testing.T, sink string, messages []string) {
 	}
 }
 
+// mustHaveEachType fails the test if a type of sinks that is built in is not in its
+// configuration: whoever adds one puts it there.
+func mustHaveEachType(t *testing.T, yaml string) {
+	t.Helper()
+	for _, typ := range types.BuiltIn() {
+		if !strings.Contains(yaml, "{type: "+typ.Name()+",") {
+			t.Errorf("the configuration of this test has no sink of type %s: add one to it", typ.Name())
+		}
+	}
+}
+
 // Every built-in sink at once, over real files, sockets, processes and signals,
 // beside one that hangs and one whose consumer is not there: each that works has
 // the newest token of each account, and has never been given an older one after
@@ -149,6 +161,7 @@ func TestEverySinkAtOnce(t *testing.T) {
   hung:    {type: webhook, url: "`+stuck(t)+`", timeout: 20s, events: [token, alert, lifecycle]}
   nobody:  {type: unixsocket, path: nobody.sock}
 `)
+	mustHaveEachType(t, string(readFile(t, s.config)))
 	brokers := map[string]*brokersim.Server{"schwab-a": schwab, "schwab-b": schwab, "saxo-a": saxo, "saxo-b": saxo}
 	layouts := map[string]string{"schwab-a": format.Schwab, "schwab-b": format.Schwab, "saxo-a": format.SaxoCache, "saxo-b": format.SaxoCache}
 	for name, sim := range brokers {

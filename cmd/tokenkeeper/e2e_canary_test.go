@@ -100,6 +100,7 @@ func TestNoSecretIsTold(t *testing.T) {
   teller: {type: exec, command: [/bin/sh, -c, "tee /dev/stderr; exit 1"], include_refresh_token: true}
   phone:  {type: notify, urls: ["ntfy://user:`+canaryWord+`-of-a-service@127.0.0.1:1/topic?scheme=http", "generic://127.0.0.1:1/`+canaryWord+`-in-a-path?disabletls=yes"], timeout: 1s}
 `)
+	mustHaveEachType(t, string(readFile(t, s.config)))
 
 	logIn := func(sim *brokersim.Server, name, layout string) {
 		body := tokenFileOf(t, c.grant(sim.Grant(name)), layout, time.Now())
