@@ -34,6 +34,10 @@ func (t Type) Fades() time.Duration {
 	return 0
 }
 
+// ToldOnce says whether an alert of that type is not repeated while it lasts: nobody can
+// do more about it than know.
+func (t Type) ToldOnce() bool { return t == LoginUnknown }
+
 // Announced says whether whoever meets such a trouble tells it at once as an
 // event of his own, of each account and with what to do: its alert then tells no
 // more than what becomes of it.

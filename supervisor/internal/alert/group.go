@@ -138,7 +138,7 @@ func (g *group) due(now time.Time, repeat time.Duration, some []Wants) telling {
 		return nothing
 	case hush != nil && !hush.Until.IsZero():
 		return repeats
-	case hush == nil && repeat > 0 && g.head.Type != event.LoginUnknown && elapsed(g.toldAt(oldest), now, repeat):
+	case hush == nil && repeat > 0 && !g.head.Type.ToldOnce() && elapsed(g.toldAt(oldest), now, repeat):
 		return repeats
 	case came && (rested || slices.ContainsFunc(some, g.isNewTo)):
 		return grows
@@ -207,8 +207,9 @@ func (g *group) whole() *event.Alert {
 	return &a
 }
 
-// elapsed says whether d has passed since then, also by a clock that was set
-// back.
+// elapsed says whether d has passed since then. Where then lies ahead, because the clock
+// was set back, it is true too: better told twice than never. Who asks it must be well
+// served by a moment that comes early.
 func elapsed(then, now time.Time, d time.Duration) bool {
 	age := now.Sub(then)
 	return age >= d || age < -clockTolerance
