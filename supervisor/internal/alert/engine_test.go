@@ -15,9 +15,13 @@ func run(t *testing.T, body func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		defer func() { // after a t.Fatal too, or the bubble panics over what runs on
+			if w.stop != nil {
+				w.stop()
+				<-w.ended
+			}
+		}()
 		body(t, w)
-		w.stop()
-		<-w.ended
 	})
 }
 
