@@ -96,7 +96,7 @@ func fromStatus(err error) error {
 // knows, does not say what became of the token.
 func ofAttempt(err error) error {
 	known := []Kind{KindTransient, KindInvalidGrant, KindInvalidClient, KindRateLimited, KindAmbiguous, KindNotSent, KindPending}
-	if e, is := err.(*Error); is && !slices.Contains(known, e.Kind) {
+	if e, is := err.(*Error); is && !slices.Contains(known, e.Kind) { //nolint:errorlint // what wraps one is no answer of a provider
 		e.Kind = KindAmbiguous
 	}
 	return err

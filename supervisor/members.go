@@ -122,7 +122,7 @@ func (c *crew) run(ctx context.Context) error {
 	var ends [stages]context.CancelFunc
 	c.mu.Lock()
 	for s := range ends {
-		c.running[s], ends[s] = context.WithCancel(context.WithoutCancel(ctx))
+		c.running[s], ends[s] = context.WithCancel(context.WithoutCancel(ctx)) //nolint:fatcontext // one for each stage
 	}
 	for p, h := range c.hands {
 		c.start(p, h)

@@ -157,8 +157,8 @@ func evidenceOf(until, after []pass, posts int) evidence {
 
 // lastAttempt is what was passed since the last attempt was announced.
 func lastAttempt(passes []pass) []pass {
-	for i := len(passes) - 1; i >= 0; i-- {
-		if opens[passes[i].point] == beforeSend {
+	for i, p := range slices.Backward(passes) {
+		if opens[p.point] == beforeSend {
 			return passes[i:]
 		}
 	}

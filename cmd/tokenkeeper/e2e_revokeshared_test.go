@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -43,9 +44,7 @@ func TestLoginOfASharedFileIsRevoked(t *testing.T) {
 	r.until(func(st control.Status) bool { return provider(st, "revokes").State == control.ProviderRunning })
 
 	s.says(exitUsage, []string{"Its refresh token is taken out of the shared file " + path, "can't refresh any more, either. To end it, add --yes"}, "revoke", "main")
-	if err := os.Rename(path, path+".moved"); err == nil {
-		err = os.Mkdir(path, 0o700)
-	} else {
+	if err := errors.Join(os.Rename(path, path+".moved"), os.Mkdir(path, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	s.says(exitFailure, []string{"account main: nothing was revoked: the shared file can't be read: ", "It may hold a newer token than ours"}, "revoke", "main", "--yes")

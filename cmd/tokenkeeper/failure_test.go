@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func verbs(t *testing.T) [][]string {
 		all = append(all, path)
 		for _, sub := range c.Commands() {
 			if !sub.Hidden {
-				walk(sub, append(path[:len(path):len(path)], sub.Name()))
+				walk(sub, append(slices.Clip(path), sub.Name()))
 			}
 		}
 	}

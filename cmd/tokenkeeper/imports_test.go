@@ -258,7 +258,7 @@ func listPackages(t *testing.T) map[string]imported {
 
 func ownImports(list string) []string {
 	var own []string
-	for _, path := range strings.Fields(list) {
+	for path := range strings.FieldsSeq(list) {
 		if rest, ok := strings.CutPrefix(path, modulePath+"/"); ok {
 			own = append(own, rest)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,10 +84,8 @@ func someOrAll(all *bool) cobra.PositionalArgs {
 		case !*all && len(args) == 0:
 			return usageErrorf("which account? %s", cmd.UseLine())
 		}
-		for _, name := range args {
-			if name == "" {
-				return usageErrorf("an account is named by nothing: %s", cmd.UseLine())
-			}
+		if slices.Contains(args, "") {
+			return usageErrorf("an account is named by nothing: %s", cmd.UseLine())
 		}
 		return nil
 	}

@@ -226,7 +226,7 @@ const serviceGroups = "find /sys/fs/cgroup -type d -path '*/system.slice/tokenke
 func (m *machine) processes(t *testing.T) (pids []int) {
 	t.Helper()
 	seen := map[int]bool{}
-	for _, field := range strings.Fields(m.inside(t, "sh", "-c", serviceGroups+"-exec cat {}/cgroup.procs \\;")) {
+	for field := range strings.FieldsSeq(m.inside(t, "sh", "-c", serviceGroups+"-exec cat {}/cgroup.procs \\;")) {
 		if pid, err := strconv.Atoi(field); err == nil && !seen[pid] {
 			seen[pid] = true
 			pids = append(pids, pid)

@@ -171,7 +171,7 @@ func writeBroken(b *strings.Builder, p painter, text cell, lead, indent string, 
 		b.WriteByte('\n')
 		line, width, empty = indent, utf8.RuneCountInString(indent), true
 	}
-	for _, word := range strings.Fields(text.text) {
+	for word := range strings.FieldsSeq(text.text) {
 		n := utf8.RuneCountInString(word)
 		if !empty && width+1+n > most {
 			flush()

@@ -154,7 +154,7 @@ func (s subject) host(t *testing.T, dir string) (*hosted.Process, *sdk.Remote) {
 		cmd = exec.Command(s.Program[0], s.Program[1:]...)
 	} else {
 		var pattern []string
-		for _, part := range strings.Split(s.test, "/") {
+		for part := range strings.SplitSeq(s.test, "/") {
 			pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
 		}
 		cmd = exec.Command("/proc/self/exe", "-test.run="+strings.Join(pattern, "/"))

@@ -261,7 +261,7 @@ func (o *overrides) sameName(name string, e *entry) string {
 // has. Keys of tables are the user's own and are left out.
 func leaves(f Field, e *entry, path []string) (all [][]string) {
 	down := func(key string, sub Field) {
-		all = append(all, leaves(sub, e.under(key), append(path[:len(path):len(path)], key))...)
+		all = append(all, leaves(sub, e.under(key), append(slices.Clip(path), key))...)
 	}
 	switch f.Holds {
 	case Nested:

@@ -1,6 +1,9 @@
 package config
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // defaultMaxConcurrent is the number of deliveries that one sink has in flight
 // at once.
@@ -43,7 +46,7 @@ func newSinkSchema(types SinkTypes) sinkSchema {
 		s.builtIn[t.Name()] = t
 	}
 	if s.plugin != nil {
-		all = append(all[:len(all):len(all)], s.plugin)
+		all = append(slices.Clip(all), s.plugin)
 	}
 	for _, t := range all {
 		s.own[t], s.fields[t] = t.Fields(), commonSinkFields()

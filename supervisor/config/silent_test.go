@@ -32,7 +32,7 @@ func TestSilentFileSystem(t *testing.T) {
 			}
 		}
 		if err != nil {
-			for _, line := range strings.Split(err.Error(), "\n") {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
 				_, line, _ = strings.Cut(line, ": ")
 				all = append(all, line)
 			}

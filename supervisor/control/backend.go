@@ -152,8 +152,7 @@ func httpStatus(code string) int {
 // asError finds the answer to a failed call. The text is that of err as a
 // whole, so that what wraps the [Error] is not lost.
 func asError(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error(), RetryAt: e.RetryAt, InFile: e.InFile, Problems: e.Problems, plain: e.plain}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

@@ -93,7 +93,7 @@ func TestWhoMayCall(t *testing.T) {
 			continue
 		}
 		may := map[string]bool{}
-		for _, who := range strings.Fields(row) {
+		for who := range strings.FieldsSeq(row) {
 			may[who] = true
 		}
 		for who, uid := range map[string]uint32{"owner": service, "root": 0, "reader": bot, "other": other, "stranger": stranger} {
@@ -186,7 +186,7 @@ func TestWhoIsAReader(t *testing.T) {
 	} {
 		m := a.rightsOf(tt.peer)
 		may := map[string]bool{}
-		for _, account := range strings.Fields(tt.reads) {
+		for account := range strings.FieldsSeq(tt.reads) {
 			may[account] = true
 		}
 		for _, account := range []string{"a", "b", "c", "d"} {

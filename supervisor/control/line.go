@@ -140,8 +140,7 @@ func (l *line) do(ctx context.Context, method, path string, query url.Values, bo
 
 // explain says what a failed connection means.
 func (l *line) explain(ctx context.Context, err error) error {
-	var request *url.Error
-	if errors.As(err, &request) {
+	if request, ok := errors.AsType[*url.Error](err); ok {
 		err = request.Err // without the made-up address
 	}
 	switch {

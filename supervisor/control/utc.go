@@ -16,7 +16,7 @@ func InUTC(v any) any {
 }
 
 func inUTC(v reflect.Value) reflect.Value {
-	if t, ok := v.Interface().(time.Time); ok {
+	if t, ok := reflect.TypeAssert[time.Time](v); ok {
 		return reflect.ValueOf(t.UTC())
 	}
 	switch v.Kind() {

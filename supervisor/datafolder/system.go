@@ -52,13 +52,11 @@ func (f *Folder) OpenAppended(name string) (*os.File, error) {
 func (f *Folder) open(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	base := filepath.Base(name)
 	var fd int
-	err := unix.EINTR
-	for err == unix.EINTR {
-		var e error
-		fd, e = unix.Openat(int(f.dir.Fd()), base, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
-		err, _ = e.(unix.Errno)
+	err := error(unix.EINTR)
+	for errors.Is(err, unix.EINTR) {
+		fd, err = unix.Openat(int(f.dir.Fd()), base, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
 	}
-	if err != 0 {
+	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	file := os.NewFile(uintptr(fd), name)

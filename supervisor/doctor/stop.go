@@ -23,7 +23,7 @@ func Span(text string) (span time.Duration, known bool) {
 		"y": 31557600 * time.Second, "month": 2629800 * time.Second, "w": 7 * 24 * time.Hour, "d": 24 * time.Hour, "h": time.Hour, "min": time.Minute,
 		"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond,
 	}
-	for _, part := range strings.Fields(text) {
+	for part := range strings.FieldsSeq(text) {
 		end := strings.TrimLeft(part, "0123456789.")
 		number, err := strconv.ParseFloat(strings.TrimSuffix(part, end), 64)
 		unit, ok := units[end]

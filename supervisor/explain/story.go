@@ -326,8 +326,7 @@ func (s *story) next() (history.Line, bool) {
 // the end of the token.
 func (s *story) missing() *gap {
 	const restart = 2 * time.Minute
-	for n := len(s.gaps) - 1; n >= 0; n-- {
-		g := s.gaps[n]
+	for _, g := range slices.Backward(s.gaps) {
 		lasted := g.to.IsZero() || g.to.After(s.at)
 		switch {
 		case !g.from.Before(s.at), !lasted && g.to.Sub(g.from) < restart:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -98,7 +99,7 @@ func TestMergeRefuses(t *testing.T) {
 // unknown are the members of an object that no format knows.
 func unknown(t *rapid.T, label string) map[string]any {
 	m := map[string]any{}
-	for k, v := range rapid.MapOfN(rapid.StringMatching(`[A-Z].{0,4}`), rapid.OneOf(
+	maps.Copy(m, rapid.MapOfN(rapid.StringMatching(`[A-Z].{0,4}`), rapid.OneOf(
 		rapid.Just(any(nil)), rapid.Just[any](true), rapid.Map(rapid.String(), func(s string) any { return s }),
 		rapid.Map(rapid.Int32(), func(i int32) any { return float64(i) }),
 		rapid.Map(rapid.SliceOfN(rapid.String(), 0, 2), func(s []string) any {
@@ -108,9 +109,7 @@ func unknown(t *rapid.T, label string) map[string]any {
 			}
 			return all
 		}),
-	), 0, 3).Draw(t, label) {
-		m[k] = v
-	}
+	), 0, 3).Draw(t, label))
 	return m
 }
 
@@ -137,12 +136,8 @@ func TestMergeRoundTrip(t *testing.T) {
 
 		top, token := unknown(t, "unknown"), unknown(t, "unknown below")
 		existing, inner := map[string]any{}, map[string]any{}
-		for k, v := range top {
-			existing[k] = v
-		}
-		for k, v := range token {
-			inner[k] = v
-		}
+		maps.Copy(existing, top)
+		maps.Copy(inner, token)
 		wrapped := name == Schwab || name == SchwabPy
 		if wrapped {
 			inner["access_token"], inner["expires_at"] = "old", timeStyles(t, old, loc)

@@ -49,10 +49,8 @@ var nameOfToken = regexp.MustCompile(`(?i)refresh|^(access|auth|oauth)?[_-]?toke
 func speaksOfToken(v any) bool {
 	switch v := v.(type) {
 	case []any:
-		for _, e := range v {
-			if speaksOfToken(e) {
-				return true
-			}
+		if slices.ContainsFunc(v, speaksOfToken) {
+			return true
 		}
 	case map[string]any:
 		for key, e := range v {

@@ -183,7 +183,7 @@ func (l *Listener) Look() {
 	l.said = c.stale
 	l.mu.Unlock()
 	switch {
-	case c.stale == before:
+	case c.stale == before: //nolint:errorlint // the very one that was told
 	case c.stale != nil && c.pair != nil:
 		l.log.Warn("the renewed certificate of the metrics can't be used, and the one before is shown on; it is tried again all the time",
 			"listen", l.cfg.Listen, "ends", ends(c.pair, nil), "error", c.stale)
@@ -215,7 +215,7 @@ func (l *Listener) told(h http.Handler) http.Handler {
 			if v == nil {
 				return
 			}
-			if v != http.ErrAbortHandler { // the value may hold anything
+			if v != http.ErrAbortHandler { //nolint:errorlint // a value that may be anything, a token too
 				l.log.Error("a defect of Tokenkeeper: a question of a monitoring system was not answered; please report it",
 					"path", r.URL.Path, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -133,7 +132,7 @@ func (realProvider) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.To
 // supervise is a supervisor with one provider, for the tests that kill it. It
 // prints what happens.
 func supervise(dir, broker string) int {
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	bus := event.NewBus(log, time.Now)
 	sub := bus.Subscribe(100)
 	work := newCallWork()

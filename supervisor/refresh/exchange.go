@@ -276,8 +276,7 @@ func (a exchange) goesOnAfter(cause error) error {
 // saidNo says to people how a broker has ended a login that it was asked about, by
 // word of the person or of its clock (RFC 8628, section 3.5); "": it did not.
 func saidNo(cause error) string {
-	var e *sdk.Error
-	if errors.As(cause, &e) {
+	if e, ok := errors.AsType[*sdk.Error](cause); ok {
 		switch e.OAuthError {
 		case "access_denied":
 			return "the login was declined at the broker"

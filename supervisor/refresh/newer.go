@@ -105,7 +105,7 @@ func (a reader) mayAsk(now schedule.Instant, may func(last bool) error) error {
 			max(since, 0).Round(time.Second), moment.Span(newerEvery)))
 	}
 	if may != nil {
-		if err := may(limited{a.account}.lastForProgram(now)); err != nil {
+		if err := may(limited(a).lastForProgram(now)); err != nil {
 			return err
 		}
 	}

@@ -84,9 +84,8 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 // whose refresh token was refused, it is the refusal that stays noted, and
 // nothing is tried again: somebody had insisted on one try.
 func (a attempt) countFailure(kind sdk.Kind, cause error) store.Health {
-	var detail *sdk.Error
 	var retryAfter time.Duration
-	if errors.As(cause, &detail) {
+	if detail, ok := errors.AsType[*sdk.Error](cause); ok {
 		retryAfter = detail.RetryAfter
 	}
 	a.keeper.mu.Lock()

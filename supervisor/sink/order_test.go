@@ -3,6 +3,7 @@ package sink_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,9 +115,7 @@ func (r *records) copyLedger() map[string]map[string]store.Delivery {
 	ledger := map[string]map[string]store.Delivery{}
 	for name, lines := range r.ledger {
 		ledger[name] = map[string]store.Delivery{}
-		for key, d := range lines {
-			ledger[name][key] = d
-		}
+		maps.Copy(ledger[name], lines)
 	}
 	return ledger
 }

@@ -2,6 +2,7 @@ package difference
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func (d Difference) String() string {
 			said = append(said, changes(of.one, of.Changed))
 		}
 	}
-	if keys := append(d.Fixed[:len(d.Fixed):len(d.Fixed)], d.Keys...); len(keys) > 0 {
+	if keys := append(slices.Clip(d.Fixed), d.Keys...); len(keys) > 0 {
 		said = append(said, listed(keys)+" changed")
 	}
 	return strings.Join(said, "; ")

@@ -3,7 +3,6 @@ package alert
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -75,7 +74,7 @@ func BenchmarkLook(b *testing.B) {
 				Store: memory, Policy: Policy{Repeat: 4 * time.Hour, LoginDue: 24 * time.Hour},
 				Snapshot: looked(shot), Wake: func(string) {},
 				Told:   func(_ context.Context, _ event.Alert) bool { return true },
-				Events: event.NewBus(slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now),
+				Events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
 			})
 			if err != nil {
 				b.Fatal(err)

@@ -35,7 +35,7 @@ func getLabels(sys files.System, path string) (all []label) {
 	if err != nil {
 		return nil
 	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00") {
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00") {
 		if !isLabel(name) {
 			continue
 		}

@@ -5,6 +5,7 @@
 package orphans
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ func zombies() (all []child) {
 		if err != nil {
 			continue // the thread has ended
 		}
-		for _, field := range strings.Fields(string(text)) {
+		for field := range strings.FieldsSeq(string(text)) {
 			pid, err := strconv.Atoi(field)
 			if err != nil {
 				continue
@@ -87,7 +88,7 @@ func endedAt(pid int) (start string, ok bool) {
 		return "", false
 	}
 	const state, startTime = 0, 19 // of what follows the name, which may hold anything
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) <= startTime || fields[state] != "Z" {
 		return "", false
 	}

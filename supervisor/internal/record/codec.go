@@ -181,8 +181,7 @@ var (
 )
 
 func fieldNames(t reflect.Type, names map[string]bool) map[string]bool {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			fieldNames(f.Type, names)
 		} else if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" {

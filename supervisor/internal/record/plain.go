@@ -23,8 +23,7 @@ type plain struct {
 
 // namesInOrder are the names of a type's fields, in the order in which they are written.
 func namesInOrder(t reflect.Type) (names []string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		if f.Anonymous {
 			names = append(names, namesInOrder(f.Type)...)
 		} else if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" {

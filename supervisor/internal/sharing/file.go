@@ -78,8 +78,7 @@ type heldLock interface {
 // lasts says whether it takes a person to have a shared file locked: it is
 // refused, or somebody holds it for long. That we are about to stop is neither.
 func lasts(err error) bool {
-	var held heldLock
-	if errors.As(err, &held) {
+	if held, ok := errors.AsType[heldLock](err); ok {
 		return held.HeldFor() >= heldLong
 	}
 	return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)

@@ -58,8 +58,7 @@ func explainReceiver(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return errors.New("the receiver closed the connection before it had answered")
 	case errors.As(err, &op):
-		var errno syscall.Errno
-		if errors.As(op.Err, &errno) {
+		if errno, ok := errors.AsType[syscall.Errno](op.Err); ok {
 			return fmt.Errorf("the connection to the receiver failed: %s: %w", op.Op, errno)
 		}
 		if op.Op == "remote error" && kind(op.Err) == "tls.alert" { // one of the texts of RFC 8446, section 6

@@ -86,8 +86,7 @@ func (s *Signaller) Trusted() error {
 	if errors.Is(err, syscall.ENXIO) { // a socket can't be opened
 		return s.file.irregular(fs.ModeSocket)
 	}
-	var refusal *trust.Refusal
-	if errors.As(err, &refusal) {
+	if _, ok := errors.AsType[*trust.Refusal](err); ok {
 		return err
 	}
 	return nil // told when it is used

@@ -2,6 +2,7 @@ package notify_test
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -40,9 +41,7 @@ var never = map[sinktest.Case]string{
 func mapping(more map[sinktest.Case]string) map[sinktest.Case]string {
 	all := map[sinktest.Case]string{}
 	for _, from := range []map[sinktest.Case]string{never, more} {
-		for c, why := range from {
-			all[c] = why
-		}
+		maps.Copy(all, from)
 	}
 	return all
 }

@@ -249,15 +249,13 @@ func (Type) Unseen(c config.Sink) string {
 // that says nothing for an error: who opened a socket owns its file.
 func (s *Settings) stranger() error {
 	err := localsocket.Served(s.Path, s.AllowUIDs)
-	var peer *trust.PeerRefusal
-	var link *trust.Refusal
-	if errors.As(err, &link) {
+	if _, ok := errors.AsType[*trust.Refusal](err); ok {
 		return err
 	}
 	if other := s.other(os.Stat); other != nil {
 		return other
 	}
-	if errors.As(err, &peer) {
+	if peer, ok := errors.AsType[*trust.PeerRefusal](err); ok {
 		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, peer.Key)
 	}
 	return nil

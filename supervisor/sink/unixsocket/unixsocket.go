@@ -191,8 +191,7 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 // untrusted is the error about a socket that somebody serves, or has made a link to,
 // who is not trusted; nil: it is another one.
 func (s *Sink) untrusted(err error) error {
-	var peer *trust.PeerRefusal
-	if errors.As(err, &peer) {
+	if peer, ok := errors.AsType[*trust.PeerRefusal](err); ok {
 		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, peer.Key)
 	}
 	if refusal := (*trust.Refusal)(nil); errors.As(err, &refusal) {
