@@ -141,11 +141,11 @@ func TestScrapeConfiguration(t *testing.T) {
 // TestPromtoolTakesThem asks Prometheus' own tool about both files, when the rules fire, and
 // whether it can read what the dashboard asks, where it is installed.
 func TestPromtoolTakesThem(t *testing.T) {
-	promtool := os.Getenv("TOKENKEEPER_PROMTOOL")
+	promtool := os.Getenv("PROMTOOL")
 	if promtool == "" {
 		var err error
 		if promtool, err = exec.LookPath("promtool"); err != nil {
-			t.Skip("neither TOKENKEEPER_PROMTOOL nor PATH has promtool: the rules are not tried")
+			t.Skip("neither PROMTOOL nor PATH has promtool: the rules are not tried")
 		}
 	}
 	asked := filepath.Join(t.TempDir(), "dashboard.yml")
