@@ -283,3 +283,34 @@ func TestNothingIsSentPastADiskThatIsSlow(t *testing.T) {
 		g.ends(t)
 	})
 }
+
+// While the file holds what is spent, and its disk does not answer, no other program gets
+// the lock: it would use that. Once the disk answers the new token stands there first.
+func TestASpentTokenIsNotLeftWithoutTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		disk := newDyingFile(t, r.path)
+		r.accounts[0].Shared, r.accounts[0].SharedPath = disk, r.path
+		r.restart()
+		r.botWrites(r.record("one").Token, true)
+		g := r.start()
+		r.broker.next("one", fault{before: func() { disk.dies("read") }})
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		r.wants(2, store.OriginRefresh)
+		if _, err := r.bot.Lock(t.Context()); err == nil {
+			t.Error("another program has the lock, and finds a spent token")
+		}
+		disk.lives()
+		synctest.Wait()
+		release, err := r.bot.Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.inFile().RefreshToken.Equal(r.record("one").Token.RefreshToken) {
+			t.Error("another program has the lock before the newest token is there")
+		}
+		_ = release()
+		g.ends(t)
+	})
+}

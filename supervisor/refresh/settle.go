@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -37,7 +38,9 @@ func (k settling) all(ctx context.Context) error {
 		a.remote = k.through
 		err = settler{a}.settleAll(ctx, found)
 		if !errors.Is(err, sdk.ErrConnection) {
-			a.share.Forgo()
+			if !sharing.Silent(a.share) { // otherwise the file still holds what is spent: the lock is kept as long as it was to be
+				a.share.Forgo()
+			}
 			if a.desk().unreadable == "" { // otherwise its answer waits for another build of the provider
 				k.open.Settled(a.cfg.Name)
 			}

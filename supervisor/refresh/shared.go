@@ -146,12 +146,18 @@ func (a answered) bringToShared(rec store.Record) {
 	o := a.ours()
 	a.keeper.mu.Unlock()
 	o.Record, o.Open = rec, false
-	if justNow || a.share.MayReplace(o) {
-		a.share.Write(rec)
+	switch {
+	case justNow || a.share.MayReplace(o):
+		if a.share.Write(rec) {
+			return
+		}
+	case sharing.Unread{Share: a.share}.Supersede(rec):
 		return
-	}
-	if !(sharing.Unread{Share: a.share}).Supersede(rec) {
+	default:
 		a.lookWhenIdle()
+	}
+	if sharing.Silent(a.share) { // the file holds what is spent: the lock is kept for the look that comes once the disk answers
+		a.share.Keep()
 	}
 }
 

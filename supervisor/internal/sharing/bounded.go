@@ -21,6 +21,8 @@ const (
 	// that has to confirm something: a healthy one that is busy takes its time.
 	answersWithin = 10 * time.Second
 	writesWithin  = 30 * time.Second
+	// keptForLook is how long a lock that came late is kept for the look that follows.
+	keptForLook = time.Minute
 	// locksWithin is how long is waited for a lock: longer than a file waits for another
 	// program that holds it.
 	locksWithin = 35 * time.Second
@@ -56,8 +58,10 @@ type call struct {
 	within time.Duration
 	locked bool // it is made under the lock
 	// impatient: it is given up as soon as another one hangs. always: it is made although
-	// one does.
-	impatient, always bool
+	// one does. pastLooks: it is made although a look hangs, as everything that brings a token to
+	// the file under a lock that was had before; but not beside another one that was made
+	// under the lock, over whose token that would come, or the other way round.
+	impatient, always, pastLooks bool
 }
 
 // ask makes a call and returns what that brings. The error is [ErrSilent] if it does not
@@ -67,7 +71,7 @@ func ask[T any](f *bounded, c call, do func() T, late func(T)) (brought T, err e
 	began := f.wall()
 	f.mu.Lock()
 	silent := f.silent
-	if err := f.isSilent(); err != nil && !c.always {
+	if err := f.isSilent(); err != nil && !c.always && !(c.pastLooks && f.locked == 0) {
 		f.mu.Unlock()
 		return none, err
 	}
@@ -174,8 +178,9 @@ func (f *bounded) Lock(ctx context.Context) (func() error, error) {
 		return got
 	}
 	got, err := ask(f, call{within: locksWithin, impatient: true}, lock, func(got gotLock) {
-		if got.err == nil {
-			_ = got.release() // nobody waits for it any more
+		if got.err == nil { // nobody waits for it any more
+			f.File.Keep(keptForLook) // what stands there may be spent: the look that follows takes it over
+			_ = got.release()
 		}
 	})
 	if err = cmp.Or(err, got.err); err != nil {
@@ -220,12 +225,20 @@ func (f *bounded) Inherit(lock *os.File, d time.Duration) bool {
 	return took || silent != nil
 }
 
-func (f *bounded) Read() (format.Document, error) {
+func (f *bounded) Read() (format.Document, error) { return f.read(call{within: answersWithin}) }
+
+// readLocked is Read for who has the lock and has spent the token that stands there: it is
+// made though a look beside hangs, and keeps the lock.
+func (f *bounded) readLocked() (format.Document, error) {
+	return f.read(call{within: answersWithin, locked: true, pastLooks: true})
+}
+
+func (f *bounded) read(c call) (format.Document, error) {
 	type read struct {
 		doc format.Document
 		err error
 	}
-	got, silent := ask(f, call{within: answersWithin}, func() (r read) {
+	got, silent := ask(f, c, func() (r read) {
 		r.doc, r.err = f.File.Read()
 		return r
 	}, func(read) {})
@@ -244,7 +257,7 @@ func (f *bounded) Replaceable() error {
 }
 
 func (f *bounded) Write(d format.Document) error {
-	return f.asked(call{within: writesWithin, locked: true}, func() error { return f.File.Write(d) })
+	return f.asked(call{within: writesWithin, locked: true, pastLooks: true}, func() error { return f.File.Write(d) })
 }
 
 func (f *bounded) KeepRest() (string, error) { return f.keeping(f.File.KeepRest) }
@@ -262,7 +275,7 @@ func (f *bounded) TakeOut(dead sdk.Secret) (bool, error) {
 		took bool
 		err  error
 	}
-	got, silent := ask(f, call{within: answersWithin, locked: true}, func() (t taken) {
+	got, silent := ask(f, call{within: writesWithin, locked: true, pastLooks: true}, func() (t taken) {
 		t.took, t.err = f.File.TakeOut(dead)
 		return t
 	}, func(taken) {})
@@ -275,7 +288,7 @@ func (f *bounded) keeping(do func() (string, error)) (string, error) {
 		path string
 		err  error
 	}
-	got, silent := ask(f, call{within: writesWithin, locked: true}, func() (k kept) {
+	got, silent := ask(f, call{within: writesWithin, locked: true, pastLooks: true}, func() (k kept) {
 		k.path, k.err = do()
 		return k
 	}, func(kept) {})

@@ -73,6 +73,42 @@ func TestALateLockIsGivenBack(t *testing.T) {
 	})
 }
 
+// Who has the lock, and has spent what stands in the file, brings the next token there
+// though a look beside hangs: otherwise the lock would be given back over a dead one.
+func TestWhatIsOwedUnderTheLockIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hanging{memory: &memory{}}
+		f, _ := bound(h)
+		release, err := f.Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		look := make(chan struct{})
+		hung := f.asked(call{within: answersWithin}, func() error { <-look; return nil })
+		if _, err := f.Read(); !errors.Is(hung, ErrSilent) || !errors.Is(err, ErrSilent) {
+			t.Errorf("the look: %v, another one: %v", hung, err)
+		}
+		if _, err := f.readLocked(); errors.Is(err, ErrSilent) {
+			t.Error(err)
+		}
+		if err := f.Write(format.Document{}); err != nil || h.writes != 1 {
+			t.Errorf("written %d times: %v", h.writes, err)
+		}
+		h.write = make(chan struct{})
+		for range 2 { // of which the second would come over what the first one writes, or under it
+			if err := f.Write(format.Document{}); !errors.Is(err, ErrSilent) {
+				t.Errorf("a write that hangs: %v", err)
+			}
+		}
+		close(h.write)
+		synctest.Wait()
+		if err := release(); err != nil || h.released.Load() != 1 || h.writes != 2 {
+			t.Errorf("written %d times, given back %d times: %v", h.writes, h.released.Load(), err)
+		}
+		close(look)
+	})
+}
+
 // A lock is given back when what hangs under it has come back, and not before.
 func TestALockStaysWithAWriteThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

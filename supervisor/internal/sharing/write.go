@@ -57,7 +57,7 @@ func diskTrouble(s *Share, rec store.Record, text string, err error) {
 // another program may have refreshed from the file, or logged in, and nobody has that
 // token but the file. What it may not replace is for a look.
 func (s *Share) MayReplace(o lineage.Ours) bool {
-	d, err := s.file.Read()
+	d, err := s.file.readLocked()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return true
