@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -97,9 +98,13 @@ func (n nature) otherServer(then, now store.GrantedTo) (was, is string) {
 		values[settingEnvironment] = g.Environment
 		return values
 	}
-	for _, s := range n.servers() {
+	servers := n.servers()
+	if !slices.ContainsFunc(servers, func(s sdk.Setting) bool { return s.Name == settingTokenURL }) {
+		servers = append(servers, sdk.Setting{Name: settingTokenURL}) // that was noted whatever a provider says of it
+	}
+	for _, s := range servers {
 		value, known := before[s.Name]
-		if !known || value == today[s.Name] {
+		if !known || value == today[s.Name] || !n.met && (value == "" || today[s.Name] == "") { // whose own is not known
 			continue
 		}
 		was = cmp.Or(value, serverIn(s.DefaultFor(all(before, then), n.settings)), theProviders)
@@ -111,14 +116,14 @@ func (n nature) otherServer(then, now store.GrantedTo) (was, is string) {
 	return "", ""
 }
 
-// known is to whom a record's token is granted, with what was not noted before and what the
-// configuration says: the server there has answered.
+// known is to whom a record's token is granted, with what the configuration says now: the
+// server there has answered. What it does not say stays as it was noted.
 func (n nature) known(then, now store.GrantedTo) store.GrantedTo {
 	servers := url.Values{}
-	for name, value := range noted(now) {
+	for name, value := range noted(then) {
 		servers.Set(name, value)
 	}
-	for name, value := range noted(then) {
+	for name, value := range noted(now) {
 		servers.Set(name, value)
 	}
 	then.Servers = servers.Encode()

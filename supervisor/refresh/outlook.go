@@ -196,9 +196,7 @@ func (o outlook) forbids(rec store.Record) string {
 		return ""
 	case then.Client != now.Client:
 		was, is = "to another client_id", "this one"
-	case !o.nature.met:
-		return ""
-	case environment(then) != environment(now):
+	case o.nature.met && environment(then) != environment(now):
 		was, is = "in environment "+environment(then), environment(now)
 	default:
 		if was, is = o.nature.otherServer(then, now); was == "" {

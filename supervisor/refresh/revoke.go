@@ -280,7 +280,7 @@ func (p persons) RevokeLeft(ctx context.Context, rec store.Record, as, again str
 	}
 	defer p.loop.countOut()
 	p.loop.lock.Lock()
-	hold := a.keeper.withhold
+	hold, elsewhere := a.keeper.withhold, a.outlook().forbids(rec)
 	p.loop.lock.Unlock()
 	n := p.known.nature()
 	switch err := a.steered(time.Now()); {
@@ -290,6 +290,8 @@ func (p persons) RevokeLeft(ctx context.Context, rec store.Record, as, again str
 		return Revoked{}, say.notRevoked(fmt.Errorf("with it the broker ends every login of the client, that of account %s, too. Forget it without --revoke", as))
 	case hold.withholds(rec):
 		return Revoked{}, say.notRevoked(fmt.Errorf("%w: %s", ErrWithheld, hold.Reason))
+	case elsewhere != "":
+		return Revoked{}, say.notRevoked(fmt.Errorf("%w: with account %s, whose client it is, it would go elsewhere: %s", ErrGrantedElsewhere, as, elsewhere))
 	case err != nil:
 		return Revoked{}, say.notRevoked(err)
 	}
