@@ -125,7 +125,7 @@ func TestReloadsInAnyOrder(t *testing.T) {
 func reloadAll(t *testing.T, c *consumers, steps []reloadStep) (faults []string) {
 	w := started(t, c)
 	defer w.end()
-	o := &reloads{world: w, moved: map[string]bool{}}
+	o := &reloads{world: w, moved: map[string]bool{}, person: make(chan struct{}, 1)}
 	o.allow()
 	for n, step := range append(steps, reloadStep{To: "an account more"}) {
 		for _, fault := range o.step(step) {
@@ -201,6 +201,8 @@ func (o *reloads) step(s reloadStep) (faults []string) {
 type reloads struct {
 	*world
 	asked sync.WaitGroup
+	// person has room for who logs in: the broker's newest login is the last that is brought.
+	person chan struct{}
 	// at is the path of each sink that there ever was, and moved the paths to which one came
 	// from another path, where it delivers once more what the other one had.
 	at    map[string]string
@@ -250,6 +252,8 @@ func (o *reloads) meanwhile(s reloadStep) {
 	})
 	o.asked.Go(func() {
 		time.Sleep(s.Held / 2)
+		o.person <- struct{}{}
+		defer func() { <-o.person }()
 		if s.Login != "" && o.own(s.Login) {
 			o.logInWhenever(s.Login)
 		}
