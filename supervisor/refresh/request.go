@@ -140,6 +140,16 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 	k.signal()
 }
 
+// grantOf is the account's grant as it is stored now.
+func (p persons) grantOf(name string) uint64 {
+	p.loop.lock.Lock()
+	defer p.loop.lock.Unlock()
+	if a, ok := p.accounts[name]; ok {
+		return a.rec().Grant
+	}
+	return 0
+}
+
 // Import stores a token that came from outside as the account's newest. What
 // rec leaves open (its version, history, refresh expiry, and the origin: an
 // import) is filled in. With an existing token that still works it fails with
@@ -149,15 +159,21 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 // rec.Version is not 0 and the next one is another by now, it fails so too,
 // with force or without. So does, with [ErrNotNewer], one with which the standing token
 // was obtained, while that works: it would be lost. Whoever gave force saw what stood
-// before, and the import may have waited for its turn. [ErrUnsettled]: an attempt has sent
+// before, and the import may have waited for its turn: a login that is newer than this
+// one, and came meanwhile, is not replaced, either. [ErrUnsettled]: an attempt has sent
 // the very refresh token that is imported, and nobody knows whether that is used up; with
 // force that stays as unknown as it was.
 func (p persons) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
+	seen := p.grantOf(rec.Account)
 	a, err := p.accounts.claim(ctx, rec.Account)
 	if err != nil {
 		return store.Record{}, err
 	}
 	defer a.release()
+	if is := a.rec(); is.Grant != seen && !is.LoginUncertain && !rec.LoginAt.IsZero() && is.LoginAt.After(rec.LoginAt) {
+		return store.Record{}, fmt.Errorf("account %s: %w: a login of %s has been stored while this one waited (version %d); nothing was changed. "+
+			"Give --force to replace that", rec.Account, ErrNotNewer, moment.Stamp(is.LoginAt), is.Version)
+	}
 	p.loop.lock.Lock()
 	over := !a.stored() || a.rec().NeedsLogin() || a.outlook().died() || a.outlook().ended()
 	p.loop.lock.Unlock()

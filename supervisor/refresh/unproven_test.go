@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,6 +232,42 @@ func TestForcedImportThatWaitedForARefresh(t *testing.T) {
 		}
 		if rec := r.record("one"); rec.Version != 2 || rec.Token.RefreshToken.Equal(spent.RefreshToken) {
 			t.Errorf("version %d; what the refresh has brought is lost", rec.Version)
+		}
+		_ = g.end()
+	})
+}
+
+// Of two logins that were brought by force, and have waited for their turn, the newer one
+// stays, whichever comes first.
+func TestOfLoginsThatWaitedTheNewerStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		r.broker.setTakes(5 * time.Second)
+		g := r.start()
+		for range 20 {
+			go func() { _, _ = r.keeper.Refresh(t.Context(), "one", true) }()
+			synctest.Wait()
+			asked := map[string]error{}
+			var mu sync.Mutex
+			for i, login := range []string{"newer", "older"} {
+				at := r.wall().Add(-time.Duration(i) * time.Second)
+				go func() {
+					_, err := r.keeper.Import(t.Context(), store.Record{Account: "one", LoginAt: at, Token: sdk.Token{
+						AccessToken: sdk.NewSecret("a " + login), RefreshToken: sdk.NewSecret(login + at.String()), IssuedAt: at, Lifetime: 20 * time.Minute,
+					}}, true)
+					mu.Lock()
+					defer mu.Unlock()
+					asked[login] = err
+				}()
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got := r.record("one").Token.AccessToken.Reveal(); got != "a newer" {
+				t.Errorf("stored is the login %q", got)
+			}
+			if err := asked["older"]; asked["newer"] != nil || err != nil && !errors.Is(err, refresh.ErrNotNewer) {
+				t.Errorf("the newer: %v, the older: %v", asked["newer"], err)
+			}
 		}
 		_ = g.end()
 	})
