@@ -39,7 +39,7 @@ func (a *round) run(ctx context.Context) error {
 		err = errAnswersNobody
 	default:
 		a.askAhead(ctx)
-		err = sharer{a.leased}.withShared(ctx, func() error { return a.turn(ctx) })
+		err = sharer{a.leased}.withShared(ctx, func() error { return a.turn(ctx, true) })
 	}
 	a.finish(err)
 	return err
@@ -55,8 +55,9 @@ func (a *round) comesLater() bool {
 }
 
 // turn is what happens under the lock: adopt what is newer, and only if
-// nothing is, refresh.
-func (a *round) turn(ctx context.Context) error {
+// nothing is, refresh. A shared file that could not be read is read once more before our
+// token is sent past it, and what has come to light then has a turn of its own, the last.
+func (a *round) turn(ctx context.Context, first bool) error {
 	switch a.tell(acct.Due{}) {
 	case acct.Repeat:
 		in, _ := a.state().Unfinished()
@@ -99,6 +100,24 @@ func (a *round) turn(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := a.ready(doubt); err != nil {
+		return err
+	}
+	if unseen && first && a.unread().CanBeRead() {
+		return a.turn(ctx, false)
+	}
+	if unseen {
+		a.unread().GoPast()
+	}
+	in, err := a.intend(ctx)
+	if err != nil {
+		return err
+	}
+	return a.make(ctx, in)
+}
+
+// ready says why nothing may be sent yet by an account whose refresh token may be.
+func (a *round) ready(doubt string) error {
 	if err := a.waitInDoubt(doubt); err != nil {
 		return err
 	}
@@ -114,11 +133,7 @@ func (a *round) turn(ctx context.Context) error {
 	if a.ending.Err() != nil { // the wait for others took long, and whoever ends the process won't wait so long again
 		return errors.Join(a.again(), errEnding)
 	}
-	in, err := a.intend(ctx)
-	if err != nil {
-		return err
-	}
-	return a.make(ctx, in)
+	return nil
 }
 
 // spend says whether the refresh token may be sent now. If not, the account is

@@ -282,7 +282,6 @@ func (a *round) unseen(err error) error {
 	endsNow := now.Before(ends) && !now.Before(ends.Add(-lastMoment))
 	if !a.rec().Token.Valid(now) || endsNow {
 		a.Log().Warn("the shared file can't be read; our own record is used", "error", err)
-		sharing.Unread{Share: a.share}.GoPast()
 		return nil
 	}
 	a.keeper.mu.Lock()
@@ -295,6 +294,9 @@ func (a *round) unseen(err error) error {
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }
+
+// unread is the share in a file that could not be read.
+func (a *round) unread() sharing.Unread { return sharing.Unread{Share: a.share} }
 
 // lookOnly ends a turn that only looked at the shared file, and gives the
 // account its old due time back.

@@ -268,3 +268,45 @@ func TestAnAnswerIsNotWrittenOverAFileThatCantBeRead(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// cameBack is a shared file that can be read again, and has a newer token, once it was
+// proved that it can be replaced.
+type cameBack struct {
+	sharing.File
+	meanwhile func()
+}
+
+func (f cameBack) Prove() error {
+	defer f.meanwhile()
+	return f.File.Prove()
+}
+
+// A file that can be read again just before our record is used is looked at: what it has
+// got meanwhile is taken, and nothing is sent.
+func TestAFileThatCanBeReadInTimeIsNotGonePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, blind := newBlindRig(t)
+		defer r.watch()()
+		r.botWrites(r.record("one").Token, true)
+		came := false
+		r.accounts[0].Shared = cameBack{r.accounts[0].Shared, func() {
+			if blind.CompareAndSwap(true, false) {
+				came = true
+				r.botRefreshes(false) // the lock is ours
+			}
+		}}
+		r.restart()
+		g := r.start()
+		blind.Store(true)
+		time.Sleep(21 * time.Minute)
+		synctest.Wait()
+		if n := r.broker.count(); n != 0 || !came {
+			t.Errorf("%d requests of our own; it could be read again: %t", n, came)
+		}
+		r.wants(2, store.OriginExternal)
+		if held := r.inFile().RefreshToken; !held.Equal(r.record("one").Token.RefreshToken) {
+			t.Errorf("the file holds %s", held)
+		}
+		_ = g.end()
+	})
+}

@@ -21,6 +21,10 @@ func (s Unread) why() error {
 	return nil
 }
 
+// CanBeRead says whether a file that could not be read can be by now, so that it deserves
+// another look.
+func (s Unread) CanBeRead() bool { return s.why() == nil }
+
 // GoPast notes that our record is used although the file can't be read: see
 // [Unread.Supersede].
 func (s Unread) GoPast() { s.past = s.IsLocked() }
