@@ -279,7 +279,7 @@ func (r *report) addProviders(cfg *config.Config, strictFiles bool) {
 			}
 			budgetCheck{r, a, p.description}.refuse()
 			if !r.starts && p.Source == builtIn && a.ClientSecret.IsZero() && needsSecret(p.Name) {
-				r.add(secretless(a, r.where()))
+				r.add(clientless(a, r.where()))
 			}
 			if r.addSilent([]string{"accounts", a.Name}, p.description.Settings, a.Settings) {
 				continue
@@ -305,9 +305,9 @@ func (r *report) warnOfClient(a config.Account, provider sdk.Description) {
 	})
 }
 
-// secretless is the problem of an account that can never get a token, as it has no client
+// clientless is the problem of an account that can never get a token, as it has no client
 // secret. It keeps no start from the others.
-func secretless(a config.Account, lines *keyLines) config.Problem {
+func clientless(a config.Account, lines *keyLines) config.Problem {
 	return config.Problem{
 		File: lines.file, Line: lines.of("accounts", a.Name, "client_secret"), Key: "accounts." + a.Name + ".client_secret",
 		Message: missing("provider "+a.Provider, ""), Hint: "write client_secret: ${env:NAME}",

@@ -158,9 +158,7 @@ func (v visit) setUp(ctx context.Context) (doctor.Setup, error) {
 // addWhatIsRead reads of a configuration that can't be used what can be read, and says
 // whether that is all but its secrets, which whoever asks need not have.
 func (v visit) addWhatIsRead(ctx context.Context, r *report) (secretsLack bool) {
-	src := v.source(v.path)
-	src.Secretless = true
-	cfg, _, err := config.Load(src)
+	cfg, _, err := config.Load(v.secretless(v.path))
 	if secretsLack = err == nil; secretsLack {
 		r.Providers = builtinsOf(ctx, cfg)
 	} else if cfg, err = socketOf(v.path, v.asker()); err != nil {

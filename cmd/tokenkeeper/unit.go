@@ -240,6 +240,49 @@ func findUnit(ctx context.Context, name string) (unit, error) {
 	return u, u.runsAsItself(ctx, name)
 }
 
+// serviceFolders are the folders that systemd gives a service: the setting that names
+// them, the variable that tells it which they are, and what they lie in
+// (systemd.exec(5), RuntimeDirectory=).
+var serviceFolders = [...]struct{ setting, variable, in string }{
+	{"StateDirectory", "STATE_DIRECTORY", "/var/lib"},
+	{"CacheDirectory", "CACHE_DIRECTORY", "/var/cache"},
+	{"LogsDirectory", "LOGS_DIRECTORY", "/var/log"},
+	{"ConfigurationDirectory", "CONFIGURATION_DIRECTORY", "/etc"},
+}
+
+// withServiceFolders is the environment with the folders of the service, if that runs
+// with the configuration at path and who asks has not named them.
+func withServiceFolders(environ []string, service, path string) []string {
+	text, err := exec.Command("systemctl", "cat", "--no-pager", "--", service).Output()
+	if err != nil {
+		return environ // what lacks is told as of any variable
+	}
+	u, err := readUnit(string(text))
+	if err != nil || u.config != path {
+		return environ
+	}
+	return u.addFolders(environ)
+}
+
+func (u unit) addFolders(environ []string) []string {
+	for _, f := range serviceFolders {
+		named := slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, f.variable+"=") })
+		var paths []string
+		for _, setting := range u.settings {
+			if key, value, _ := strings.Cut(setting, "="); key == f.setting {
+				for _, folder := range strings.Fields(value) {
+					folder, _, _ = strings.Cut(folder, ":") // what follows is a link to it
+					paths = append(paths, filepath.Join(f.in, folder))
+				}
+			}
+		}
+		if !named && len(paths) > 0 {
+			environ = append(environ, f.variable+"="+strings.Join(paths, ":"))
+		}
+	}
+	return environ
+}
+
 // runsAsItself refuses a unit that runs as another user than it names now: systemd gives
 // a state directory to whoever starts with it, and the service would be without one.
 func (u unit) runsAsItself(ctx context.Context, name string) error {

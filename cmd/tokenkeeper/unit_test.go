@@ -186,6 +186,20 @@ func TestCheckComparesTheTimesOfAStop(t *testing.T) {
 	}
 }
 
+// Root, who asks in the service's place, is told of its folders as systemd tells the
+// service, unless he names others.
+func TestWithServiceFolders(t *testing.T) {
+	u, err := readUnit("[Service]\nExecStart=/usr/bin/tokenkeeper run -c /etc/t.yaml\nStateDirectory=tokenkeeper tokens:alias\nLogsDirectory=tokenkeeper\nCacheDirectory=tokenkeeper\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := u.addFolders([]string{"HOME=/root", "CACHE_DIRECTORY=/mnt/cache"})
+	want := []string{"HOME=/root", "CACHE_DIRECTORY=/mnt/cache", "STATE_DIRECTORY=/var/lib/tokenkeeper:/var/lib/tokens", "LOGS_DIRECTORY=/var/log/tokenkeeper"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the environment is %q, want %q", got, want)
+	}
+}
+
 // Where the service is installed, root is told of the way to check as it would.
 func TestCheckPointsToTheService(t *testing.T) {
 	root := t.TempDir()
