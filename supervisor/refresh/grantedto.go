@@ -42,6 +42,9 @@ func (n nature) grantedTo(a sdk.Account) store.GrantedTo {
 	for _, s := range n.servers() {
 		servers.Set(s.Name, serverIn(a.Settings[s.Name]))
 	}
+	if !n.met {
+		noteUnmet(servers, a)
+	}
 	g.Servers = servers.Encode()
 	return g
 }
@@ -104,10 +107,14 @@ func (n nature) otherServer(then, now store.GrantedTo) (was, is string) {
 	}
 	for _, s := range servers {
 		value, known := before[s.Name]
+		usual := serverIn(s.DefaultFor(all(before, then), n.settings))
+		if !known {
+			value, known = unmetNote(before).server(s.Name, today[s.Name], usual)
+		}
 		if !known || value == today[s.Name] || !n.met && (value == "" || today[s.Name] == "") { // whose own is not known
 			continue
 		}
-		was = cmp.Or(value, serverIn(s.DefaultFor(all(before, then), n.settings)), theProviders)
+		was = cmp.Or(value, usual, theProviders)
 		is = cmp.Or(today[s.Name], serverIn(s.DefaultFor(all(today, now), n.settings)), theProviders)
 		if was != is {
 			return was, is
@@ -119,11 +126,12 @@ func (n nature) otherServer(then, now store.GrantedTo) (was, is string) {
 // known is to whom a record's token is granted, with what the configuration says now: the
 // server there has answered. What it does not say stays as it was noted.
 func (n nature) known(then, now store.GrantedTo) store.GrantedTo {
-	servers := url.Values{}
-	for name, value := range noted(then) {
-		servers.Set(name, value)
+	servers, values := url.Values{}, noted(then)
+	maps.Copy(values, noted(now))
+	if n.met {
+		forgetUnmet(values)
 	}
-	for name, value := range noted(now) {
+	for name, value := range values {
 		servers.Set(name, value)
 	}
 	then.Servers = servers.Encode()

@@ -173,6 +173,59 @@ func TestGrantedBeforeServersWereNoted(t *testing.T) {
 	}
 }
 
+// TestGrantedBeforeTheProviderWasMet: a token that was imported before its provider had
+// said which of its settings name servers is not sent to another one either.
+func TestGrantedBeforeTheProviderWasMet(t *testing.T) {
+	for name, c := range map[string]struct {
+		was, is map[string]string
+		why     string // "": it is sent
+	}{
+		"nothing changed":           {map[string]string{"region": "us"}, map[string]string{"region": "us"}, ""},
+		"a setting of no server":    {map[string]string{"region": "us", "colour": "red"}, map[string]string{"region": "us"}, ""},
+		"its default is written":    {nil, map[string]string{"region": "eu"}, ""},
+		"its default is no more":    {map[string]string{"region": "eu"}, nil, ""},
+		"another":                   {map[string]string{"region": "us"}, map[string]string{"region": "ap"}, "by another region, and the configuration names ap"},
+		"from its default":          {nil, map[string]string{"region": "us"}, "by eu, and the configuration names us"},
+		"to its default":            {map[string]string{"region": "us"}, nil, "by another region, and the configuration names eu"},
+		"a server nobody names":     {nil, map[string]string{"gateway": "https://gateway.example"}, "by a server of the provider's own, and the configuration names gateway.example"},
+		"the same server's path":    {map[string]string{"gateway": "https://gateway.example/a"}, map[string]string{"gateway": "https://gateway.example/b"}, ""},
+		"another host":              {map[string]string{"gateway": "https://gateway.example"}, map[string]string{"gateway": "https://other.example"}, "by another gateway, and the configuration names other.example"},
+		"from the provider's own":   {nil, map[string]string{"token_url": "https://simulator.example/t"}, "by sim.own.example, and the configuration names simulator.example"},
+		"the provider's is written": {nil, map[string]string{"token_url": "https://sim.own.example/t"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute)
+				configure := func(settings map[string]string) {
+					a := sdk.Account{Name: "a", ClientID: "key", Settings: settings}
+					r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
+					r.restart()
+				}
+				configure(c.was)
+				_, err := r.keeper.Import(t.Context(), store.Record{Account: "a", Token: r.broker.grant("a")}, false)
+				r.must(err)
+				configure(c.is)
+				for range 2 { // what is withheld stays so
+					g := r.start()
+					time.Sleep(time.Hour)
+					synctest.Wait()
+					s, posts := r.status("a"), r.broker.count()
+					if sent := posts > 0; sent != (c.why == "") || !strings.Contains(s.Withheld, c.why) || (s.Withheld == "") != sent {
+						t.Errorf("%d requests, withheld %q", posts, s.Withheld)
+					}
+					_ = g.end()
+					r.restart()
+				}
+				rec, err := r.store.Load(t.Context(), "a")
+				r.must(err)
+				if noted := strings.Contains(rec.GrantedTo.Servers, "%3F"); noted != (c.why != "") {
+					t.Errorf("the record says %q", rec.GrantedTo.Servers)
+				}
+			})
+		})
+	}
+}
+
 // A token that was found under the new client is refused: the one before it was
 // granted to the old client, and is not sent by the new one.
 func TestNobodyGoesBackToAnotherClientsToken(t *testing.T) {
