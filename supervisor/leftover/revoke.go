@@ -45,26 +45,25 @@ func (a Accounts) Revoke(ctx context.Context, name string, by event.Caller) (rev
 		}
 		return revoked, not("account %s has the same login by now, which would end with it", other)
 	}
-	as := a.clientOf(rec)
-	if as == "" {
-		return revoked, not("no account of the configuration has the client to which its login was granted, and a broker takes the word of that one alone. "+
-			"Put the account back into the configuration, reload (tokenkeeper reload), and then: tokenkeeper revoke %s", name)
-	}
 	k, ok := a.Keeper(rec.Provider)
 	if !ok {
 		return revoked, not("nobody keeps accounts of provider %s now: see tokenkeeper status", rec.Provider)
+	}
+	as := a.clientOf(rec, k)
+	if as == "" {
+		return revoked, not("no account of the configuration has the client to which its login was granted, and a broker takes the word of that one alone. "+
+			"Put the account back into the configuration, reload (tokenkeeper reload), and then: tokenkeeper revoke %s", name)
 	}
 	done, err := k.RevokeLeft(ctx, rec, as, "tokenkeeper accounts forget "+name+" --revoke", by)
 	return done.Record.Health.Revoked, err
 }
 
-// clientOf is an account of the configuration by whose client the broker has granted the
-// login of rec, at the same server; "": there is none.
-func (a Accounts) clientOf(rec store.Record) string {
+// clientOf is an account of the configuration, kept by k, by whose client the broker has
+// granted the login of rec, at the same server; "": there is none.
+func (a Accounts) clientOf(rec store.Record, k *refresh.Keeper) string {
 	var names []string
 	for name, c := range a.Config.Accounts {
-		g := refresh.GrantedTo(sdk.Account{ClientID: c.ClientID, Settings: c.Settings})
-		if to := rec.GrantedTo; c.Provider == rec.Provider && to.Client != "" && g.Client == to.Client && g.Environment == to.Environment && g.TokenHost == to.TokenHost {
+		if c.Provider == rec.Provider && k.WasGranted(sdk.Account{ClientID: c.ClientID, Settings: c.Settings}, rec.GrantedTo) {
 			names = append(names, name)
 		}
 	}

@@ -33,14 +33,18 @@ func TestRevokeOfALeftAccountIsRefused(t *testing.T) {
 		"another server": {func(h *house) {
 			h.Config.Accounts["new"] = config.Account{Name: "new", Provider: "fake", ClientID: "client-1234", Settings: map[string]string{"token_url": "https://other.example/t"}}
 		}, "and then: tokenkeeper revoke old"},
-		"no provider": {func(*house) {}, "nobody keeps accounts of provider fake now"},
-		"no process": {func(h *house) {
-			k, _ := h.KeeperOf("new")
-			h.Keeper = func(string) (*refresh.Keeper, bool) { return k, true }
+		"no provider": {func(h *house) {
+			h.Keeper = func(string) (*refresh.Keeper, bool) { return nil, false }
+		}, "nobody keeps accounts of provider fake now"},
+		"no process": {func(*house) {}, "see: tokenkeeper status"},
+		"no process of the same server, spelled otherwise": {func(h *house) {
+			h.Config.Accounts["new"] = config.Account{Name: "new", Provider: "fake", ClientID: "client-1234", Settings: map[string]string{"token_url": "https://Broker.EXAMPLE:443/t"}}
 		}, "see: tokenkeeper status"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
+			k, _ := h.KeeperOf("new")
+			h.Keeper = func(string) (*refresh.Keeper, bool) { return k, true }
 			c.change(h)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond) // for a process
 			defer cancel()

@@ -138,11 +138,22 @@ func (n nature) known(then, now store.GrantedTo) store.GrantedTo {
 	return then
 }
 
+// goesElsewhere says whether what was granted then is not sent where it was granted now.
+func (n nature) goesElsewhere(then, now store.GrantedTo) bool {
+	elsewhere, _ := n.otherServer(then, now)
+	return then.Client != now.Client || cmp.Or(then.Environment, n.usual) != cmp.Or(now.Environment, n.usual) || elsewhere != ""
+}
+
 // GoesElsewhere says whether what was granted to an account, as it was configured, would
 // not be sent for it as it is.
 func (a *acquaintance) GoesElsewhere(was, is sdk.Account) bool {
 	n := a.nature()
-	then, now := n.grantedTo(was), n.grantedTo(is)
-	elsewhere, _ := n.otherServer(then, now)
-	return then.Client != now.Client || cmp.Or(then.Environment, n.usual) != cmp.Or(now.Environment, n.usual) || elsewhere != ""
+	return n.goesElsewhere(n.grantedTo(was), n.grantedTo(is))
+}
+
+// WasGranted says whether a token that was granted then is sent, for the account is, by the
+// same client and to the same server, as far as that is known.
+func (a *acquaintance) WasGranted(is sdk.Account, then store.GrantedTo) bool {
+	n := a.nature()
+	return then.Client != "" && !n.goesElsewhere(then, n.grantedTo(is))
 }

@@ -74,8 +74,12 @@ func TestGrantedElsewhere(t *testing.T) {
 				synctest.Wait()
 				if c.why == "" {
 					stop()
-					if v := r.record("a").Version; v < 3 {
-						t.Errorf("version %d after an hour", v)
+					rec := r.record("a")
+					if rec.Version < 3 {
+						t.Errorf("version %d after an hour", rec.Version)
+					}
+					if says := "&region=" + c.is.Settings["region"] + "&"; !strings.Contains("&"+rec.GrantedTo.Servers+"&", says) {
+						t.Errorf("the record says %q, and %q has answered", rec.GrantedTo.Servers, says)
 					}
 					return
 				}
