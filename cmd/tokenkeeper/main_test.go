@@ -16,6 +16,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest/folder"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
@@ -267,7 +268,7 @@ func serve(t *testing.T, f *fake) (socket string, bus *event.Bus, stop func()) {
 		f.status = sampleStatus
 	}
 	socket = filepath.Join(t.TempDir(), "c.sock")
-	ln, err := control.Listen(socket, false)
+	ln, err := control.Listen(socket, config.Control{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -37,7 +38,7 @@ func TestNoRoomForACaller(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "c.sock")
-	ln, err := control.Listen(path, false)
+	ln, err := control.Listen(path, config.Control{})
 	if err != nil {
 		t.Fatal(err)
 	}

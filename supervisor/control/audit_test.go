@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -22,7 +23,7 @@ func TestActsAreAudited(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ln, err := control.Listen(filepath.Join(dir, "c.sock"), false)
+	ln, err := control.Listen(filepath.Join(dir, "c.sock"), config.Control{})
 	if err != nil {
 		t.Fatal(err)
 	}

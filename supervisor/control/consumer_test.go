@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/client"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -58,7 +59,7 @@ func (s *served) UsableToken(ctx context.Context, req control.TokenRequest) (con
 // consumerServer serves on socket, which a client may know already.
 func consumerServer(t *testing.T, socket string, s *served) (bus *event.Bus, stop func()) {
 	t.Helper()
-	ln, err := control.Listen(socket, false)
+	ln, err := control.Listen(socket, config.Control{})
 	if err != nil {
 		t.Fatal(err)
 	}

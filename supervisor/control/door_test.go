@@ -5,13 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
 // The control socket is opened again wherever it has gone, and who connects
 // reaches the same listener; what is somebody else's is left alone.
 func TestDoor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "control.sock")
-	d, err := openDoor(func() (net.Listener, error) { return Listen(path, false) })
+	d, err := openDoor(func() (net.Listener, error) { return Listen(path, config.Control{}) })
 	if err != nil {
 		t.Fatal(err)
 	}

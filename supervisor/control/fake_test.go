@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -192,7 +193,7 @@ func serve(t *testing.T, b control.Backend) (socket string, bus *event.Bus, stop
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	socket = filepath.Join(t.TempDir(), "control.sock")
-	ln, err := control.Listen(socket, false)
+	ln, err := control.Listen(socket, config.Control{})
 	if err != nil {
 		t.Fatal(err)
 	}

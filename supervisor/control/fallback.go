@@ -20,7 +20,7 @@ import (
 // being kept: with a fallback directory, the socket is there then.
 func OpenDoor(cfg *config.Config, at func(socket string) (net.Listener, error), log *slog.Logger) (*Door, error) {
 	if at == nil {
-		at = func(socket string) (net.Listener, error) { return listen(socket, cfg.Control) }
+		at = func(socket string) (net.Listener, error) { return Listen(socket, cfg.Control) }
 	}
 	return openDoor(func() (net.Listener, error) {
 		ln, err := at(cfg.Control.Socket)

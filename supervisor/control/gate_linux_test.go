@@ -26,7 +26,7 @@ func TestStrangersTakeNoRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ln, err := listen(c.Socket, c)
+	ln, err := Listen(c.Socket, c)
 	if err != nil {
 		t.Fatal(err)
 	}

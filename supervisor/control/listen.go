@@ -10,10 +10,12 @@ import (
 // Listen opens the control socket with mode 0600. A missing directory is made
 // with mode 0700. A socket that a dead supervisor left behind is replaced; one
 // on which somebody answers, and anything that is no socket, is an error.
-// With trustFolder others may write to the directory, who could put a socket of
-// their own in its place; without, that is an error.
-func Listen(path string, trustFolder bool) (net.Listener, error) {
-	return listen(path, config.Control{TrustFolder: trustFolder})
+// Unless the folder is trusted, it is an error if others may write to it, who could put
+// a socket of their own in its place. If there are readers, they can connect to it: it has
+// mode 0666 then, and the directory, if it is made, 0711; who connects may do no more than
+// the kernel's word on him allows.
+func Listen(path string, c config.Control) (net.Listener, error) {
+	return listenWith(path, optionsOf(c))
 }
 
 // ListenBeside returns what opens the control socket of one who only observes, beside a
@@ -23,13 +25,6 @@ func ListenBeside(c config.Control) func(socket string) (net.Listener, error) {
 	o := optionsOf(c)
 	o.OfFolder = true
 	return func(socket string) (net.Listener, error) { return listenWith(socket, o) }
-}
-
-// listen is Listen where readers, if there are any, can connect to the socket: it has
-// mode 0666 then, and the directory, if it is made, 0711. Who connects may do no more than
-// the kernel's word on him allows.
-func listen(path string, c config.Control) (net.Listener, error) {
-	return listenWith(path, optionsOf(c))
 }
 
 func optionsOf(c config.Control) localsocket.Options {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
@@ -26,7 +27,7 @@ func leaveStale(t *testing.T, path string) {
 
 func TestListenIsForTheOwnerOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "control.sock")
-	ln, err := control.Listen(path, false)
+	ln, err := control.Listen(path, config.Control{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +50,13 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 
 	stale := filepath.Join(dir, "stale.sock")
 	leaveStale(t, stale)
-	ln, err := control.Listen(stale, false)
+	ln, err := control.Listen(stale, config.Control{})
 	if err != nil {
 		t.Fatalf("a stale socket: %v", err)
 	}
 	defer func() { _ = ln.Close() }()
 
-	if _, err := control.Listen(stale, false); err == nil || !strings.Contains(err.Error(), "another program answers") {
+	if _, err := control.Listen(stale, config.Control{}); err == nil || !strings.Contains(err.Error(), "another program answers") {
 		t.Errorf("a live socket: %v", err)
 	}
 	if conn, err := net.Dial("unix", stale); err != nil {
@@ -68,7 +69,7 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.Listen(file, false); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := control.Listen(file, config.Control{}); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("a file: %v", err)
 	}
 	if got, _ := os.ReadFile(file); string(got) != "precious" {
@@ -76,7 +77,7 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 	}
 
 	long := filepath.Join(dir, strings.Repeat("x", 100), "control.sock")
-	if _, err := control.Listen(long, false); err == nil || !strings.Contains(err.Error(), "at most 107") {
+	if _, err := control.Listen(long, config.Control{}); err == nil || !strings.Contains(err.Error(), "at most 107") {
 		t.Errorf("a long path: %v", err)
 	}
 	if _, err := os.Stat(filepath.Dir(long)); err == nil {

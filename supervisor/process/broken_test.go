@@ -91,7 +91,7 @@ func TestInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := Checksum(self)
+	sum, err := checksum(self)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,16 +61,6 @@ func (c Command) verify(path string, program io.Reader) (sum string, err error) 
 	return sum, nil
 }
 
-// Checksum returns the SHA-256 of the file at path in hexadecimal.
-func Checksum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	return Command{}.verify(path, f)
-}
-
 // interpreterOf is the program that runs a script (execve(2)); "": it is none.
 func interpreterOf(program io.Reader) string {
 	line, _ := bufio.NewReader(io.LimitReader(program, 256)).ReadString('\n')

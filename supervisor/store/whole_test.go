@@ -128,7 +128,7 @@ func TestGoldenWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored := compact(t, b)
-	r, err := record.Decode("saxo-live", stored)
+	r, err := new(record.Decoder).Record("saxo-live", stored)
 	if err != nil {
 		t.Fatal(err)
 	}

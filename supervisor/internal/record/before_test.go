@@ -27,7 +27,7 @@ func TestChainIsStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := record.Decode(r.Account, b)
+		back, err := new(record.Decoder).Record(r.Account, b)
 		if err != nil || !reflect.DeepEqual(back.Before, r.Before) {
 			t.Errorf("%d: came back as %d, %v", n, len(back.Before), err)
 		}
@@ -43,7 +43,7 @@ func TestFoundInIsStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := record.Decode(r.Account, b); err != nil || back.FoundIn != "the file" {
+	if back, err := new(record.Decoder).Record(r.Account, b); err != nil || back.FoundIn != "the file" {
 		t.Errorf("came back as %q, %v", back.FoundIn, err)
 	}
 	next := r.Next(found("next"), record.OriginExternal, "", r.StoredAt)

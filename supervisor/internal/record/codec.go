@@ -67,8 +67,8 @@ func (s *span) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Encode turns a record into the bytes that are stored, and Decode turns them
-// back. Secrets pass here and nowhere else on their way to and from the disk.
+// Encode turns a record into the bytes that are stored, and a [Decoder]
+// turns them back. Secrets pass here and nowhere else on their way to and from the disk.
 func Encode(r Record) ([]byte, error) {
 	l := recordLayout{Record: r, Token: layOut(r.Token)}
 	l.StoredAt, l.LoginAt, l.RefreshExpiry = utc(r.StoredAt), utc(r.LoginAt), utc(r.RefreshExpiry)
@@ -93,9 +93,6 @@ func Encode(r Record) ([]byte, error) {
 	}
 	return b, nil
 }
-
-// Decode reads what Encode wrote. Its errors tell nothing of the content.
-func Decode(account string, b []byte) (Record, error) { return new(Decoder).Record(account, b) }
 
 // readAny reads any record.
 func readAny(b []byte) (Record, error) {

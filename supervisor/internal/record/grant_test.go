@@ -33,7 +33,7 @@ func TestNextTellsItsLineage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stored, err := record.Decode("a", b)
+		stored, err := new(record.Decoder).Record("a", b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ func TestWholeGrantIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stored, err := record.Decode("a", b)
+	stored, err := new(record.Decoder).Record("a", b)
 	if err != nil {
 		t.Fatal(err)
 	}

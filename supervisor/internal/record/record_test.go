@@ -30,7 +30,7 @@ func TestDecode(t *testing.T) {
 			if b == string(whole) {
 				t.Fatalf("%s is not in the record", tt.old)
 			}
-			_, err := record.Decode("saxo-live", []byte(b))
+			_, err := new(record.Decoder).Record("saxo-live", []byte(b))
 			if err == nil || strings.Contains(err.Error(), "SECRET") {
 				t.Errorf("there must be an error that tells no content: %v", err)
 			}
@@ -49,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		alikeRecords(t, b)
-		r, err := record.Decode("saxo-live", b)
+		r, err := new(record.Decoder).Record("saxo-live", b)
 		if err != nil {
 			return
 		}
@@ -58,7 +58,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q can't be stored again: %v", b, err)
 		}
-		back, err := record.Decode("saxo-live", again)
+		back, err := new(record.Decoder).Record("saxo-live", again)
 		if err != nil {
 			t.Fatalf("%q was stored as %q: %v", b, again, err)
 		}
@@ -79,7 +79,7 @@ func TestGrantedToIsStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := record.Decode(r.Account, b)
+		back, err := new(record.Decoder).Record(r.Account, b)
 		if err != nil || back.GrantedTo != g {
 			t.Errorf("%+v came back as %+v, %v", g, back.GrantedTo, err)
 		}

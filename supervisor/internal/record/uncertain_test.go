@@ -20,7 +20,7 @@ func TestImpossibleTimesAreNotKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := record.Decode("saxo-live", old)
+	r, err := new(record.Decoder).Record("saxo-live", old)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestImpossibleTimesAreNotKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err = record.Decode("saxo-live", b); err != nil || !r.Token.Expiry().IsZero() || !r.RefreshExpiry.IsZero() {
+	if r, err = new(record.Decoder).Record("saxo-live", b); err != nil || !r.Token.Expiry().IsZero() || !r.RefreshExpiry.IsZero() {
 		t.Errorf("expiry %v, refresh expiry %v, %v", r.Token.Expiry(), r.RefreshExpiry, err)
 	}
 }
