@@ -260,17 +260,21 @@ func (f *bounded) Write(d format.Document) error {
 	return f.asked(call{within: writesWithin, locked: true, pastLooks: true}, func() error { return f.File.Write(d) })
 }
 
-func (f *bounded) KeepRest() (string, error) { return f.keeping(f.File.KeepRest) }
-
-func (f *bounded) Mend(d format.Document) (string, error) {
-	return f.keeping(func() (string, error) { return f.File.Mend(d) })
+func (f *bounded) KeepRest() (string, error) {
+	return f.keeping(f.File.KeepRest, func(string, error) {}) // it is asked for again, and brings the same
 }
 
-func (f *bounded) Supersede(d format.Document) (string, error) {
-	return f.keeping(func() (string, error) { return f.File.Supersede(d) })
+// Mend, Supersede and TakeOut tell late what was done to the file when nobody waited for
+// that any more: no look finds out.
+func (f *bounded) Mend(d format.Document, late func(kept string, err error)) (string, error) {
+	return f.keeping(func() (string, error) { return f.File.Mend(d) }, late)
 }
 
-func (f *bounded) TakeOut(dead sdk.Secret) (bool, error) {
+func (f *bounded) Supersede(d format.Document, late func(kept string, err error)) (string, error) {
+	return f.keeping(func() (string, error) { return f.File.Supersede(d) }, late)
+}
+
+func (f *bounded) TakeOut(dead sdk.Secret, late func(took bool)) (bool, error) {
 	type taken struct {
 		took bool
 		err  error
@@ -278,12 +282,12 @@ func (f *bounded) TakeOut(dead sdk.Secret) (bool, error) {
 	got, silent := ask(f, call{within: writesWithin, locked: true, pastLooks: true}, func() (t taken) {
 		t.took, t.err = f.File.TakeOut(dead)
 		return t
-	}, func(taken) {})
+	}, func(t taken) { late(t.took) })
 	return got.took, cmp.Or(silent, got.err)
 }
 
 // keeping is for a call that keeps what is left of the file at a path.
-func (f *bounded) keeping(do func() (string, error)) (string, error) {
+func (f *bounded) keeping(do func() (string, error), late func(string, error)) (string, error) {
 	type kept struct {
 		path string
 		err  error
@@ -291,6 +295,6 @@ func (f *bounded) keeping(do func() (string, error)) (string, error) {
 	got, silent := ask(f, call{within: writesWithin, locked: true, pastLooks: true}, func() (k kept) {
 		k.path, k.err = do()
 		return k
-	}, func(kept) {})
+	}, func(k kept) { late(k.path, k.err) })
 	return got.path, cmp.Or(silent, got.err)
 }

@@ -192,7 +192,7 @@ const (
 )
 
 // read reads a file under its lock; mendable: it could be mended.
-func read(ctx context.Context, file File, mendable bool) (d format.Document, err error) {
+func read(ctx context.Context, file *bounded, mendable bool) (d format.Document, err error) {
 	for n := 0; ; n++ {
 		d, err = file.Read()
 		if n == readsAgain || !holdsNothing(err) || !mendable && nothingWhole(d) {

@@ -1,12 +1,10 @@
 package sharing
 
 import (
-	"errors"
 	"log/slog"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -37,9 +35,16 @@ func (s Unread) Supersede(rec store.Record) bool {
 	if !s.past || !canMend(rec) || s.why() == nil {
 		return false
 	}
-	kept, err := s.file.Supersede(s.account.document(rec))
+	tell := func(kept string) {
+		s.Publish(slog.LevelWarn, event.Event{
+			Type: event.SharedFileMended, Version: rec.Version,
+			Message: "the shared file could not be read; the newest token was put in its place. What was there is kept in " + kept +
+				": if it holds a token of another login, import that; otherwise it may be removed",
+		})
+	}
+	kept, err := s.file.Supersede(s.account.document(rec), ifReplaced(tell))
 	crashpoint.Here("shared: mended")
-	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
+	if !replaced(err) {
 		diskTrouble(s.Share, rec, "the shared file can't be read, and the newest token could not be put in its place, so that its other readers have a dead one: %v. "+
 			"It is tried again", err)
 		return false
@@ -48,10 +53,6 @@ func (s Unread) Supersede(rec store.Record) bool {
 	s.asked, s.zone = Question{}, ""
 	s.mu.Unlock()
 	s.written(rec, err)
-	s.Publish(slog.LevelWarn, event.Event{
-		Type: event.SharedFileMended, Version: rec.Version,
-		Message: "the shared file could not be read; the newest token was put in its place. What was there is kept in " + kept +
-			": if it holds a token of another login, import that; otherwise it may be removed",
-	})
+	tell(kept)
 	return true
 }

@@ -23,7 +23,7 @@ func (s *Share) Write(rec store.Record) bool {
 	}
 	err := s.file.Write(s.account.document(rec))
 	crashpoint.Here("shared: written")
-	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
+	if !replaced(err) {
 		diskTrouble(s, rec, "the newest token could not be written to the shared file, whose other readers still see the old one: %v. It is tried again", err)
 		return false
 	}
@@ -89,7 +89,15 @@ func TakeOut(s *Share, rec store.Record, dead sdk.Secret) error {
 	if !s.IsLocked() {
 		return nil
 	}
-	took, err := s.file.TakeOut(dead)
+	tell := func(took bool) {
+		if took {
+			s.Publish(slog.LevelWarn, event.Event{
+				Type: event.SharedFileMended, Version: rec.Version,
+				Message: "the login is over, and its dead refresh token was taken out of the shared file. Its access token stays there until somebody logs in",
+			})
+		}
+	}
+	took, err := s.file.TakeOut(dead, tell)
 	crashpoint.Here("shared: taken out")
 	if err != nil && !took {
 		diskTrouble(s, rec, "the login is over, and its dead refresh token could not be taken out of the shared file, whose other readers may take it for a living one: %v. "+
@@ -97,12 +105,7 @@ func TakeOut(s *Share, rec store.Record, dead sdk.Secret) error {
 		return err
 	}
 	s.Over(event.DiskTrouble)
-	if took {
-		s.Publish(slog.LevelWarn, event.Event{
-			Type: event.SharedFileMended, Version: rec.Version,
-			Message: "the login is over, and its dead refresh token was taken out of the shared file. Its access token stays there until somebody logs in",
-		})
-	}
+	tell(took)
 	return nil
 }
 
@@ -119,20 +122,36 @@ func (s *Share) mend(rec store.Record, why error) {
 		s.Log().Debug("nothing usable is in the shared file", "error", why)
 		return
 	}
-	kept, err := s.file.Mend(s.account.document(rec))
+	tell := func(kept string) {
+		message := "the shared file was not there; it is now, with the newest token"
+		if !errors.Is(why, fs.ErrNotExist) {
+			message = "the shared file was empty or damaged; it was put right with the newest token"
+		}
+		if kept != "" {
+			message += ". What was in it is kept in " + kept + ", and may be removed"
+		}
+		s.Publish(slog.LevelWarn, event.Event{Type: event.SharedFileMended, Version: rec.Version, Message: message})
+	}
+	kept, err := s.file.Mend(s.account.document(rec), ifReplaced(tell))
 	crashpoint.Here("shared: mended")
-	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
+	if !replaced(err) {
 		diskTrouble(s, rec, "the shared file is gone, empty or damaged, and the newest token could not be put there, so that its other readers have none: %v. "+
 			"It is tried again", err)
 		return
 	}
 	s.written(rec, err)
-	message := "the shared file was not there; it is now, with the newest token"
-	if !errors.Is(why, fs.ErrNotExist) {
-		message = "the shared file was empty or damaged; it was put right with the newest token"
+	tell(kept)
+}
+
+// replaced says whether the file was replaced, by the error of that: readers see the new
+// one, though the disk may not have confirmed it.
+func replaced(err error) bool { return err == nil || errors.Is(err, atomicfile.ErrNotDurable) }
+
+// ifReplaced tells where the old file is kept, if it was replaced.
+func ifReplaced(tell func(kept string)) func(kept string, err error) {
+	return func(kept string, err error) {
+		if replaced(err) {
+			tell(kept)
+		}
 	}
-	if kept != "" {
-		message += ". What was in it is kept in " + kept + ", and may be removed"
-	}
-	s.Publish(slog.LevelWarn, event.Event{Type: event.SharedFileMended, Version: rec.Version, Message: message})
 }
