@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -47,6 +48,30 @@ func URLAddress(text string) string {
 	}
 	u.RawQuery = query.Encode()
 	return u.String()
+}
+
+// CommandAddress is what of the words of a command line says where it leads: all but the
+// values of what, by its name, sounds like a secret, as --password=x, --password x and
+// password=x. An address among them is as [URLAddress] has it.
+func CommandAddress(words []string) []string {
+	var where []string
+	secret := false // the word is the value of a flag that sounds like one
+	for _, word := range words {
+		name, value, joined := strings.Cut(word, "=")
+		flag := strings.HasPrefix(word, "-")
+		sounds := config.SoundsSecret(strings.TrimLeft(name, "-")) && (joined || flag)
+		switch {
+		case secret && !flag:
+		case sounds:
+			where = append(where, name)
+		case joined:
+			where = append(where, name+"="+URLAddress(value))
+		default:
+			where = append(where, URLAddress(word))
+		}
+		secret = sounds && !joined
+	}
+	return where
 }
 
 // here is a line of the ledger without what was delivered at another address. One that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -141,5 +142,22 @@ func TestURLAddress(t *testing.T) {
 	}
 	if a, b := sink.AddressOf("exec", "a", "b"), sink.AddressOf("exec", "ab"); a == b || len(a) != len("at ")+16 {
 		t.Errorf("%q and %q", a, b)
+	}
+}
+
+func TestCommandAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"/usr/local/bin/push --room 5 -v":                                 "/usr/local/bin/push --room 5 -v",
+		"push --password=CANARY --room=5":                                 "push --password --room=5",
+		"push --password CANARY --room 5":                                 "push --password --room 5",
+		"push -api_key CANARY":                                            "push -api_key",
+		"push --password --room 5":                                        "push --password --room 5",
+		"env API_KEY=CANARY push":                                         "env API_KEY push",
+		"push https://me:CANARY@bots.example/t --to=https://me:CANARY@b/": "push https://bots.example/t --to=https://b/",
+		"push a=b=c password":                                             "push a=b=c password",
+	} {
+		if got := strings.Join(sink.CommandAddress(strings.Fields(text)), " "); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
 	}
 }

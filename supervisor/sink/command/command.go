@@ -83,8 +83,11 @@ func New(cfg Config) (*Sink, error) {
 	return &Sink{cfg: cfg}, nil
 }
 
-// Address implements [sink.Addressed]: what is run, with its arguments.
-func (s *Sink) Address() string { return sink.AddressOf("exec", s.cfg.Command...) }
+// Address implements [sink.Addressed]: what is run, with the arguments that sound like no
+// secret.
+func (s *Sink) Address() string {
+	return sink.AddressOf("exec", sink.CommandAddress(s.cfg.Command)...)
+}
 
 // Deliver runs the program with the token in its input.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {

@@ -121,13 +121,13 @@ func (s *Sink) OldProgram() string { return s.member.OldProgram() }
 // Look tells in the log that the program was replaced.
 func (s *Sink) Look() { s.member.Look() }
 
-// Address implements [sink.Addressed] with all of the settings that sound like no secret,
-// and the arguments: which of them say where it is only the program knows. One that can be
+// Address implements [sink.Addressed] with all of the settings and arguments that sound
+// like no secret: which of them say where it is only the program knows. One that can be
 // asked what it holds is asked besides.
 func (s *Sink) Address() string {
 	words := []string{s.cfg.Type}
 	if s.cfg.Command != nil {
-		words = append(words, s.cfg.Command.Args...)
+		words = append(words, sink.CommandAddress(s.cfg.Command.Args)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.cfg.Settings)) {
 		if !config.SoundsSecret(name) {

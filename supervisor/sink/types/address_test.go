@@ -23,9 +23,11 @@ func TestEachSinkKnowsWhereItIs(t *testing.T) {
 		{"our socket", "type: unixsocket, direction: listen, path: /x/one", "type: unixsocket, direction: listen, path: /x/one, mode: '0660'", "type: unixsocket, direction: listen, path: /x/two"},
 		{"webhook", "type: webhook, url: 'https://me:CANARY-1@x.example/one'", "type: webhook, url: 'https://me:CANARY-2@x.example/one', secret: c2VjcmV0, headers: {Authorization: b}, proxy: none", "type: webhook, url: 'https://me:CANARY-1@x.example/two'"},
 		{"exec", "type: exec, command: [/bin/true, one]", "type: exec, command: [/bin/true, one], timeout: 1m", "type: exec, command: [/bin/true, two]"},
+		{"exec with a secret", "type: exec, command: [/bin/true, --password=CANARY-1]", "type: exec, command: [/bin/true, --password=CANARY-2]", "type: exec, command: [/bin/true, --room=CANARY-1]"},
 		{"signal", "type: exec, signal: {pidfile: /x/one}", "type: exec, signal: {pidfile: /x/one, trust_folder: true}", "type: exec, signal: {pidfile: /x/two}"},
 		{"notify", "type: notify, urls: ['ntfy://:CANARY-1@x.example/one', 'ntfy://x.example/three']", "type: notify, urls: ['ntfy://x.example/three', 'ntfy://:CANARY-2@x.example/one']", "type: notify, urls: ['ntfy://x.example/two', 'ntfy://x.example/three']"},
 		{"plugin", "type: redis, command: [/bin/true], settings: {address: 'a:1', password: CANARY-1}", "type: redis, command: [/bin/false], settings: {address: 'a:1', password: CANARY-2}", "type: redis, command: [/bin/true], settings: {address: 'b:1', password: CANARY-1}"},
+		{"plugin with a secret", "type: redis, command: [/bin/true, --password, CANARY-1]", "type: redis, command: [/bin/true, --password, CANARY-2]", "type: redis, command: [/bin/true, --room, CANARY-1]"},
 		{"another program", "type: redis, command: [/bin/true, a]", "type: redis, command: [/bin/true, a], timeout: 1m", "type: redis, command: [/bin/true, b]"},
 	} {
 		one, same, other := addressOf(t, c.one), addressOf(t, c.same), addressOf(t, c.other)
