@@ -277,7 +277,7 @@ func (b builder) newWorker(c config.Sink) (*sink.Worker, error) {
 		Accounts: roster.Names(b.of.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
 		WantsAlert: func(a event.Alert) bool { return b.s.audience().Concerns(c, a) },
 		Store:      b.s.dir.Store(), Credentials: b.s.roster.Credentials, Events: b.s.events, Wall: b.s.opts.Seams.Wall,
-		ReadBack: b.s.inquirer.ReadBack(c),
+		ReadBack: b.s.inquirer.ReadBack(c), Shape: sink.ShapeOf(c),
 	}
 	for _, kind := range c.Events {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))

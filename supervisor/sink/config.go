@@ -53,6 +53,8 @@ type WorkerConfig struct {
 	MaxConcurrent int
 	// ReadBack is for a sink that is a [Holder].
 	ReadBack ReadBack
+	// Shape is what [ShapeOf] says of its configuration.
+	Shape []string
 }
 
 func (c WorkerConfig) takes(k Kind) bool { return slices.Contains(c.Kinds, k) }

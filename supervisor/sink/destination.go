@@ -22,6 +22,8 @@ type destination struct {
 	// address that deliveries are noted with; "": the sink has none, or names its
 	// consumers.
 	address string
+	// shape that deliveries of tokens are noted with.
+	shape string
 }
 
 func newDestination(c WorkerConfig) *destination {
@@ -29,6 +31,7 @@ func newDestination(c WorkerConfig) *destination {
 	if a, ok := c.Sink.(Addressed); ok {
 		d.address = a.Address()
 	}
+	d.shape = shapeOf(d.Shape, d.Sink)
 	if c.Accounts != nil {
 		d.only = map[string]bool{}
 		for _, a := range c.Accounts {

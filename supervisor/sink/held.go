@@ -88,7 +88,7 @@ func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Deli
 		}
 		return unknownToken{b.guarded(rec.Account, held, finding)}
 	}
-	if what := mended(finding, rec, has, held); what != "" {
+	if what := mended(finding, rec, has, held); what != "" && !b.reshaped(has) {
 		b.publish(note{slog.LevelWarn, event.Event{
 			Type: event.SinkMended, Account: rec.Account, Provider: rec.Provider, Version: rec.Version,
 			Message: fmt.Sprintf("%s; version %d of account %s takes its place", what, rec.Version, rec.Account),

@@ -70,6 +70,9 @@ type Delivery struct {
 	Version uint64
 	// Again: it is wanted delivered to whoever has it already.
 	Again bool
+	// Reshaped: what we have put there is written in another way, which its reader in this
+	// one may take for damaged.
+	Reshaped bool
 	// Document is what the sink may see: its field policy is already applied.
 	Document format.Document
 }

@@ -55,9 +55,10 @@ func (s tokens) thing(h store.Head) thing {
 }
 
 // lacks needs the times only after a backup was restored: the version numbers
-// in it are used a second time.
+// in it are used a second time. A sink that is configured to get tokens otherwise lacks
+// the one that it has.
 func (s tokens) lacks(e edition, since time.Time, has store.Delivery) bool {
-	return has.Version < e.version || since.After(has.At)
+	return has.Version < e.version || since.After(has.At) || s.reshaped(has)
 }
 
 func (s tokens) item(rec store.Record) item {
@@ -69,7 +70,7 @@ func (s tokens) item(rec store.Record) item {
 				return err
 			}
 			d := s.delivery(rec)
-			d.Again = wanted != noWish
+			d.Again, d.Reshaped = wanted != noWish, s.reshaped(has)
 			return s.Sink.Deliver(ctx, d)
 		},
 	}

@@ -86,7 +86,7 @@ func (d *destination) try(ctx context.Context, from source, seen entry) outcome 
 // while the supervisor shuts down. A clock that was set back must not make the
 // delivery older than what was delivered.
 func (d *destination) noteDelivery(ctx context.Context, name string, it item, to string) (*store.Delivery, error) {
-	done := store.Delivery{Sink: d.Name, Account: name, Version: it.version, At: d.Wall(), Expiry: it.expiry, Consumer: to}
+	done := store.Delivery{Sink: d.Name, Account: name, Version: it.version, At: d.Wall(), Expiry: it.expiry, Consumer: to, Shape: d.shape}
 	if done.At.Before(it.since) {
 		done.At = it.since
 	}

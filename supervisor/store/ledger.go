@@ -17,7 +17,7 @@ func (e *engine) MarkDelivered(ctx context.Context, d Delivery) error {
 	e.date(&d.At)
 	d.At = d.At.UTC().Round(0) // as it will be read back
 	return e.note(ctx, Delivery{
-		Sink: d.Sink, Account: d.Account, Version: d.Version, At: d.At, Latency: d.Latency, Expiry: d.Expiry.UTC().Round(0), Consumer: d.Consumer,
+		Sink: d.Sink, Account: d.Account, Version: d.Version, At: d.At, Latency: d.Latency, Expiry: d.Expiry.UTC().Round(0), Consumer: d.Consumer, Shape: d.Shape,
 		Result: ResultDelivered, TriedVersion: d.Version, TriedAt: d.At,
 	})
 }

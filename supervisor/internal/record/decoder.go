@@ -257,6 +257,8 @@ func (d *Decoder) plainDelivery(account string, b []byte, l *Delivery) bool {
 			l.Expiry = p.time()
 		case "consumer":
 			l.Consumer = p.word()
+		case "shape":
+			l.Shape = p.word()
 		case "result":
 			l.Result = p.word()
 		case "tried_version":

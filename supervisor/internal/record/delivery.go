@@ -27,6 +27,9 @@ type Delivery struct {
 	// address at which it was taken, as a fingerprint. "": nobody can tell, or an older
 	// program has noted it.
 	Consumer string `json:"consumer,omitempty"`
+	// Shape is how it was written and put there, as a fingerprint; "": an older program
+	// has noted it.
+	Shape string `json:"shape,omitempty"`
 
 	// Result of the newest try: ResultDelivered, ResultFailed or
 	// ResultRefused; of version TriedVersion, at TriedAt. TriedVersion is
@@ -47,7 +50,8 @@ func (d Delivery) Then(later Delivery) Delivery {
 		return later
 	}
 	if later.Version > 0 && later.Version >= d.Version {
-		d.Version, d.At, d.Latency, d.Expiry, d.Consumer = later.Version, later.At, later.Latency, later.Expiry, later.Consumer
+		d.Version, d.At, d.Latency, d.Expiry = later.Version, later.At, later.Latency, later.Expiry
+		d.Consumer, d.Shape = later.Consumer, later.Shape
 	}
 	if later.TriedVersion >= d.TriedVersion {
 		d.Result, d.TriedVersion, d.TriedAt = later.Result, later.TriedVersion, later.TriedAt

@@ -28,7 +28,7 @@ func plainRecord() record.Record {
 func plainDelivery() record.Delivery {
 	at := recordtest.Golden().StoredAt
 	return record.Delivery{
-		Sink: "bot", Account: "saxo-live", Version: 42, At: at, Latency: 3 * time.Millisecond, Expiry: at.Add(20 * time.Minute), Consumer: "socket 1a-2b",
+		Sink: "bot", Account: "saxo-live", Version: 42, At: at, Latency: 3 * time.Millisecond, Expiry: at.Add(20 * time.Minute), Shape: "0123456789abcdef", Consumer: "socket 1a-2b",
 		Result: record.ResultFailed, TriedVersion: 43, TriedAt: at.Add(time.Minute), Error: "HTTP <503>", Failures: 2,
 	}
 }

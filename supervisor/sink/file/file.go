@@ -101,6 +101,9 @@ func New(cfg Config) (*Sink, error) {
 // Address implements [sink.Addressed].
 func (s *Sink) Address() string { return sink.AddressOf("file", s.cfg.Path) }
 
+// Shape implements [sink.Shaped].
+func (s *Sink) Shape() []string { return []string{s.cfg.Mode.String(), s.cfg.Owner} }
+
 // Deliver writes the file of the delivery's account.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err := ctx.Err(); err != nil {
@@ -117,8 +120,10 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	}
 	if err := s.inDirectory(path, func(sys files.System, path string, want atomicfile.Attributes) error {
 		existing := readBounded(sys, path)
-		if err := s.keepRest(sys, path, existing); err != nil {
-			return err
+		if !d.Reshaped {
+			if err := s.keepRest(sys, path, existing); err != nil {
+				return err
+			}
 		}
 		err := atomicfile.Replace(ctx, sys, path, s.over(existing, content, d.Document), want)
 		if err == nil {
