@@ -32,7 +32,7 @@ func (s *Supervisor) noteStanding(when string, names []string) {
 		st, _ := k.Status(name)
 		lines = append(lines, history.Line{
 			Event:    event.Event{Account: name, Provider: there.Config.Accounts[name].Provider, Version: st.Version, Expiry: st.Expiry},
-			Standing: string(st.State), StoredAt: st.Record.StoredAt,
+			Standing: string(st.State), StoredAt: st.Record.StoredAt, RevokeAsked: st.RevokeUnknown,
 		})
 	}
 	s.history.Stand(when, lines)

@@ -33,7 +33,7 @@ A refresh that is under way is heard out before. If the broker refuses, nothing
 has changed. If it does not answer, or the supervisor dies meanwhile, nobody
 knows whether the login is over: the token counts neither as dead nor as living,
 and the next refresh finds out. To have that at once:
-"tokenkeeper refresh ACCOUNT --force".
+"tokenkeeper refresh ACCOUNT --force". Until then "tokenkeeper status" says so.
 
 Some brokers end every login of the same client with it. Then the question names
 the other accounts, and --yes agrees to that, too.
@@ -148,4 +148,14 @@ func (e *streams) mayEnd(what string) error {
 		err = errors.New("nothing was revoked")
 	}
 	return err
+}
+
+// unknownRevocation says of an account that nobody knows whether its login is revoked, and
+// what to do next.
+func unknownRevocation(a control.Account, now time.Time) string {
+	text := control.RevokeUnknownText(a.RevokeUnknown, now) + ": ask again (tokenkeeper revoke " + a.Name + "), or look in the broker's account page"
+	if a.Way == control.WayLogin || a.Pause != nil { // by which nothing is sent
+		return text
+	}
+	return text + "; the next refresh finds out, too (now: tokenkeeper refresh " + a.Name + " --force)"
 }

@@ -172,6 +172,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 			notes = append(notes, cell{unpolledText(a.Login.Unpolled), yellow})
 		}
 	}
+	if !a.RevokeUnknown.IsZero() {
+		notes = append(notes, cell{unknownRevocation(a, now), yellow})
+	}
 	notes = append(notes, sessionNotes(a, now)...)
 	if a.Pause != nil {
 		notes = append(notes, pauseNote(a, now))

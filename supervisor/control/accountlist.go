@@ -39,6 +39,7 @@ type ListedAccount struct {
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
 	RefreshRefused         bool      `json:"refresh_refused,omitempty"`
 	Revoked                time.Time `json:"revoked_at,omitzero"`
+	RevokeUnknown          time.Time `json:"revoke_unknown_since,omitzero"`
 	// MayBe are accounts of the configuration, without a token, of the same provider and
 	// the same client, of none of which the store has another token that is in no
 	// configuration: this account was perhaps renamed.
@@ -100,12 +101,20 @@ func (a ListedAccount) LoginText(now time.Time) string {
 		return "its login is over: it was revoked " + moment.Text(a.Revoked, now, false)
 	case a.RefreshRefused:
 		return "its login is over: the broker has refused its refresh token"
+	case !a.RevokeUnknown.IsZero():
+		return RevokeUnknownText(a.RevokeUnknown, now)
 	case end.IsZero():
 		return its + " lives until nobody knows when"
 	case !a.HasLogin:
 		return its + " ended " + moment.Text(end, now, uncertain)
 	}
 	return its + " lives until " + moment.Text(end, now, uncertain)
+}
+
+// RevokeUnknownText says for people that nobody knows whether a login is revoked, which its
+// broker was asked for.
+func RevokeUnknownText(asked, now time.Time) string {
+	return "a revocation of its login was sent " + moment.Text(asked, now, false) + ", and its outcome is unknown"
 }
 
 // LeftText says of an account that is in no configuration how it is, and what a person can
@@ -120,6 +129,8 @@ func (a ListedAccount) LeftText(now time.Time) (what, todo string) {
 			is = a.MayBe[0]
 		}
 		return what, fmt.Sprintf("was it renamed to %s? Then: tokenkeeper accounts rename %s %s; if it is to go: %s", strings.Join(a.MayBe, " or "), a.Name, is, forget)
+	case a.HasLogin && !a.RevokeUnknown.IsZero():
+		return what, fmt.Sprintf("ask again: %s --revoke, or look in the broker's account page; if it has another name now: tokenkeeper accounts rename %s NEW", forget, a.Name)
 	case a.HasLogin && a.Way != WayMint:
 		return what, fmt.Sprintf("if it is to go: %s; if it has another name now: tokenkeeper accounts rename %s NEW", forget, a.Name)
 	}

@@ -46,7 +46,7 @@ var (
 var classes = map[event.Type]class{
 	event.NeedsLogin:       refused,
 	event.Revoked:          revoked,
-	event.RevokeUnknown:    {key: "revoke_unknown", weight: 5, todo: "The next refresh finds out; to find out now: tokenkeeper refresh ACCOUNT --force"},
+	event.RevokeUnknown:    revokeUnknown,
 	event.LoginFailed:      {key: "login_failed", weight: 5, todo: "Log in again: tokenkeeper login ACCOUNT"},
 	event.LoginWaits:       {key: "login_waits", weight: 6, todo: "Decide about the login that waits: tokenkeeper login ACCOUNT --confirm, or --discard"},
 	event.UnknownToken:     {key: "unknown_token", weight: 6, todo: "Decide about that token; the ways are in: tokenkeeper status ACCOUNT"},

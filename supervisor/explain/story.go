@@ -111,6 +111,7 @@ func tell(lines []history.Line, q Question, at time.Time) *story {
 			s.lost = append(s.lost, l)
 		}
 	}
+	revocation{s}.foresee()
 	s.cut(q)
 	s.sleeps()
 	return s
@@ -205,6 +206,9 @@ func (s *story) take(l history.Line) {
 	case l.Alert && l.Provider == s.provider && s.isLeftBy(l):
 		s.end(l.Type, l.Time)
 	case s.concerns(l):
+		if l.Type == event.Revoked { // when it was asked once more
+			s.end(event.RevokeUnknown, l.Time)
+		}
 		if isGone(l) && s.gone == nil {
 			s.gone = &l
 		}
@@ -255,6 +259,7 @@ func (s *story) stand(l history.Line) {
 		s.renew(l)
 		s.met = later
 	}
+	revocation{s}.stands(l)
 }
 
 func (s *story) renew(l history.Line) {

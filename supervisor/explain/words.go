@@ -347,6 +347,9 @@ func (w words) todo(now *story) string {
 		}
 		return put(start + paused)
 	}
+	if now.isUnconfigured() && now.hasMet(revokeUnknown) {
+		return put(revokeLeft)
+	}
 	const person = 8 // the weight up to which nothing gets better by itself
 	switch {
 	case len(groups) > 0 && groups[0][0].class.key == notRunning.key:

@@ -33,10 +33,12 @@ type Line struct {
 	// Accounts and Sinks of a line of type [Configured]; nil: they are too many to be named.
 	Accounts []string `json:"accounts,omitzero"`
 	Sinks    []string `json:"sinks,omitzero"`
-	// Standing of a line of type [Stands] is the state of the account, and StoredAt since when
-	// it has its token.
-	Standing string    `json:"standing,omitempty"`
-	StoredAt time.Time `json:"stored_at,omitzero"`
+	// Standing of a line of type [Stands] is the state of the account, StoredAt since when
+	// it has its token, and RevokeAsked when the broker was asked to revoke its login, if
+	// nobody knows what came of that.
+	Standing    string    `json:"standing,omitempty"`
+	StoredAt    time.Time `json:"stored_at,omitzero"`
+	RevokeAsked time.Time `json:"revoke_asked,omitzero"`
 	// Times is how many failures for the same reason it stands for, the first of them at First
 	// and the last at its own time; 0: it is one.
 	Times int       `json:"times,omitempty"`
@@ -67,7 +69,8 @@ const maxText = 1000
 
 // marshal is a line as it stands in the file, with its end.
 func (l Line) marshal() ([]byte, error) {
-	l.Time, l.StoredAt, l.First = l.Time.UTC().Truncate(time.Millisecond), whole(l.StoredAt), whole(l.First)
+	l.Time, l.RevokeAsked = l.Time.UTC().Truncate(time.Millisecond), l.RevokeAsked.UTC().Truncate(time.Millisecond)
+	l.StoredAt, l.First = whole(l.StoredAt), whole(l.First)
 	l.Expiry, l.Next = whole(l.Expiry), whole(l.Next)
 	if len(l.Message) > maxText {
 		l.Message = strings.ToValidUTF8(l.Message[:maxText], "") + "…"

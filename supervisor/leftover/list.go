@@ -181,7 +181,7 @@ func listed(r store.Record, now time.Time) control.ListedAccount {
 	a := control.ListedAccount{
 		Name: r.Account, Provider: r.Provider, Version: r.Version, Client: r.GrantedTo.Client, Way: refresh.WayName(r),
 		Expiry: r.Token.Expiry(), ExpiryUncertain: r.Token.Uncertain, RefreshExpiry: r.RefreshExpiry,
-		RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(), Revoked: r.Health.Revoked,
+		RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(), Revoked: r.Health.Revoked, RevokeUnknown: r.RevokeUnknown(),
 	}
 	a.RefreshRefused = r.Way == store.WayRefresh && r.Refused()
 	end, _ := a.Ends()

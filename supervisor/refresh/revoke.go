@@ -156,7 +156,7 @@ func (p persons) revoke(ctx context.Context, a *leased, agreed sdk.RevokeScope, 
 		ends: ends, share: a.share, file: a.cfg.SharedPath,
 		Voice: a.Voice, keeper: a.keeper, say: a.say, by: by, remote: remote, as: presented{a.account}.now(),
 		then: ". " + sentence(a.say.anew().With("again")),
-		next: "the next refresh finds out. To find out now: tokenkeeper refresh " + a.cfg.Name + " --force; to ask once more: tokenkeeper revoke " + a.cfg.Name,
+		next: foundOut(a.rec()) + "to ask once more: tokenkeeper revoke " + a.cfg.Name + brokersPage,
 		told: func(e acct.Event) {
 			a.keeper.mu.Lock()
 			defer a.keeper.mu.Unlock()
@@ -201,7 +201,7 @@ func (v revocation) ask(ctx context.Context, before store.Record) (Revoked, erro
 	case err == nil:
 		return v.over(ctx, asked, time.Since(begun))
 	case !sdk.RevokedNothing(err):
-		return Revoked{}, v.unknown(before, err)
+		return Revoked{}, v.unknown(asked, err)
 	}
 	if fault := v.note(ctx, before); fault != nil {
 		v.Log().Warn("it could not be noted that the broker has revoked nothing; so it stays noted that it was asked", "error", fault)
@@ -265,9 +265,21 @@ var errWholeClient = errors.New("with it the broker ends every login of the same
 // unknown is a login of which nobody knows whether it is over. Its token counts neither as
 // dead nor as living.
 func (v revocation) unknown(rec store.Record, cause error) error {
-	text := fmt.Sprintf("%v: %s. Its token counts neither as dead nor as living, and %s", ErrRevokeUnknown, v.say.bare(cause.Error()), v.next)
+	text := fmt.Sprintf("%v: a revocation was sent %s, and its outcome is unknown: %s. Its token counts neither as dead nor as living, and %s",
+		ErrRevokeUnknown, moment.Stamp(rec.Health.RevokeAsked), v.say.bare(cause.Error()), v.next)
 	v.Publish(slog.LevelWarn, event.Event{Type: event.RevokeUnknown, Version: rec.Version, Expiry: rec.Token.Expiry(), Message: text})
 	return advice.Worded("account "+rec.Account+": "+text, fmt.Errorf("%w: %w", ErrRevokeUnknown, cause))
+}
+
+// brokersPage is where else a person sees whether a login is over.
+const brokersPage = ", or look in the broker's account page"
+
+// foundOut says what tells by itself whether the login of rec is over, if anything does.
+func foundOut(rec store.Record) string {
+	if rec.Way == store.WayLogin {
+		return "nothing is sent with it that would find out; "
+	}
+	return "the next refresh finds out. To find out now: tokenkeeper refresh " + rec.Account + " --force; "
 }
 
 // RevokeLeft is [persons.Revoke] of a record whose account is in no configuration, by the
@@ -297,7 +309,7 @@ func (p persons) RevokeLeft(ctx context.Context, rec store.Record, as, again str
 	}
 	v := revocation{
 		Voice: event.NewVoice(p.provider, rec.Account, a.keeper.cfg.Events, a.keeper.facts, a.keeper.cfg.Log), keeper: a.keeper, say: say, by: by, remote: remote,
-		as: presented{a}.now(), told: func(acct.Event) {}, next: "nobody uses it here. To ask once more: " + again,
+		as: presented{a}.now(), told: func(acct.Event) {}, next: "nobody uses it here. To ask once more: " + again + brokersPage,
 	}
 	v.as.Name = rec.Account
 	return v.ask(context.WithoutCancel(ctx), rec)

@@ -206,6 +206,9 @@ func TestRevokeOfUnknownOutcome(t *testing.T) {
 				if rec.NeedsLogin() || rec.Health.RevokeAsked.IsZero() || !rec.Health.Revoked.IsZero() || s.State != refresh.Valid || s.Due.IsZero() || r.count(event.RevokeUnknown) != 1 {
 					t.Errorf("%s: %+v, %s, due %s", name, rec.Health, s.State, s.Due)
 				}
+				if !s.RevokeUnknown.Equal(rec.Health.RevokeAsked) {
+					t.Errorf("%s: unknown since %s, asked at %s", name, s.RevokeUnknown, rec.Health.RevokeAsked)
+				}
 				_ = g.end()
 				r.restart()
 				g = r.start()
@@ -217,6 +220,9 @@ func TestRevokeOfUnknownOutcome(t *testing.T) {
 					t.Errorf("%s, revoked: %+v, refused %d times", name, rec.Health, r.broker.refusals())
 				case !revoked && (rec.NeedsLogin() || rec.Version < 4 || !rec.Health.RevokeAsked.IsZero()):
 					t.Errorf("%s, not revoked: version %d, %+v", name, rec.Version, rec.Health)
+				}
+				if at := r.status("one").RevokeUnknown; !at.IsZero() {
+					t.Errorf("%s, found out: unknown since %s", name, at)
 				}
 				if revoked {
 					r.mu.Lock()

@@ -45,8 +45,11 @@ type Shown struct {
 	// RefreshRefused: the broker has refused the refresh token, which has no end any more.
 	RefreshRefused bool `json:"refresh_refused,omitempty"`
 	// Revoked is when the broker ended the login by a person's word; not set: it did not.
-	Revoked     time.Time `json:"revoked_at,omitzero"`
-	LastRefresh time.Time `json:"last_refresh,omitzero"`
+	Revoked time.Time `json:"revoked_at,omitzero"`
+	// RevokeUnknown is when the broker was asked to do so, as long as nobody knows whether it
+	// has: to be asked again, or looked up in the broker's account page.
+	RevokeUnknown time.Time `json:"revoke_unknown_since,omitzero"`
+	LastRefresh   time.Time `json:"last_refresh,omitzero"`
 	// OldAccessDies: a refresh, or a renewal, kills the access token that consumers hold.
 	OldAccessDies bool      `json:"old_access_dies,omitempty"`
 	Due           time.Time `json:"due,omitzero"`
@@ -104,7 +107,7 @@ func (s *Status) show() {
 		s.RefreshRefused = true
 		s.RefreshExpiry, s.RefreshExpiryUncertain, s.RefreshExpiryUnknown = time.Time{}, false, false
 	}
-	s.Revoked = r.Health.Revoked
+	s.Revoked, s.RevokeUnknown = r.Health.Revoked, r.RevokeUnknown()
 	if r.Origin == store.OriginRefresh || r.Origin == store.OriginMint {
 		s.LastRefresh = r.StoredAt
 	}

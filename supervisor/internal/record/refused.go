@@ -1,5 +1,7 @@
 package record
 
+import "time"
+
 // This file holds what a refusal means for an account: whether something can still be
 // sent for it, and whether a person is needed.
 
@@ -21,6 +23,16 @@ func (r Record) Refused() bool {
 // broker's word, or because it was refused since the broker was asked.
 func (r Record) Ended() bool {
 	return r.Refused() && !(r.Health.Revoked.IsZero() && r.Health.RevokeAsked.IsZero())
+}
+
+// RevokeUnknown is since when nobody knows whether its login is over: a person had the broker
+// asked to end it, and neither an answer nor an attempt since has said what came of that; zero:
+// nobody had, or that is known.
+func (r Record) RevokeUnknown() time.Time {
+	if r.Refused() || !r.Health.Revoked.IsZero() {
+		return time.Time{}
+	}
+	return r.Health.RevokeAsked
 }
 
 // CanMint says whether a token can be had from the account's key, which the server has
