@@ -178,10 +178,12 @@ func (w *wishes) serve(version uint64) {
 type wrongZone struct{ fault, sink string }
 
 // glance is a look at what the shared file of an account, or a destination, holds: that
-// may have changed. Planned is when the account was due before that.
+// may have changed. Planned is when the account was due before that, and to what is to be
+// done with the file; "": whatever it needs.
 type glance struct {
 	wanted  bool
 	planned time.Time
+	to      deed
 }
 
 // sessions are what an account knows of those of its tokens.

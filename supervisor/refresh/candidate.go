@@ -143,7 +143,7 @@ func (p persons) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 	if err := a.storeHeld(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err = sharer{a}.withShared(ctx, func() error { return loggingIn{a}.confirmed(ctx, c, now) })
+	err = sharer{a}.withShared(ctx, toConfirm, func() error { return loggingIn{a}.confirmed(ctx, c, now) })
 	if err != nil {
 		return store.Record{}, err
 	}

@@ -39,7 +39,7 @@ func (a *round) run(ctx context.Context) error {
 		err = errAnswersNobody
 	default:
 		a.askAhead(ctx)
-		err = sharer{a.leased}.withShared(ctx, func() error { return a.turn(ctx, true) })
+		err = sharer{a.leased}.withShared(ctx, a.deed(), func() error { return a.turn(ctx, true) })
 	}
 	a.finish(err)
 	return err

@@ -77,7 +77,7 @@ func (a finder) consult(ctx context.Context, ahead *inquiry) (taken bool, doubt 
 	}
 	err = a.takeFound(ctx, *there.Newer, there.Origin, there.Where)
 	if err == nil {
-		a.lookWhenIdle()
+		a.lookWhenIdle(toLook)
 	}
 	return true, "", err
 }
@@ -140,7 +140,7 @@ func (a finder) goBack(ctx context.Context, refused store.Record) error {
 		return a.diskTrouble(fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}
 	a.renewed(rec)
-	a.lookWhenIdle()
+	a.lookWhenIdle(toLook)
 	a.Publish(slog.LevelDebug, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: "the refresh token before the one that was refused is tried",

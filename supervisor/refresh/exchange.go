@@ -67,7 +67,7 @@ func (a loggingIn) complete(ctx context.Context, s *spending) (store.Record, err
 	if err := a.settleBeforeLogin(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err := sharer(a).withShared(ctx, func() error { return a.spendCode(ctx) })
+	err := sharer(a).withShared(ctx, toLogIn, func() error { return a.spendCode(ctx) })
 	if err == nil && s.aside {
 		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec()))
 	}

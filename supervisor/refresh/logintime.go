@@ -118,7 +118,7 @@ func (p persons) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
 	}
 	a.renewed(next)
-	a.lookWhenIdle()
+	a.lookWhenIdle(toLook)
 	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.LoginTold, Version: next.Version, Expiry: next.Token.Expiry(), Message: "a person has said when the login was made",
 	})

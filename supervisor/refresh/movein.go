@@ -98,7 +98,7 @@ func (a movingIn) moved(ctx context.Context, from string) (store.Record, error) 
 		return rec, err
 	}
 	due := a.renewed(rec)
-	a.lookWhenIdle()
+	a.lookWhenIdle(toBringImport)
 	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.Imported, From: from, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due,
 		Message: MovedText(from),

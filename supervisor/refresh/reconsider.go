@@ -45,7 +45,7 @@ func (a finder) takeLate(ctx context.Context, e store.Evidence, message string) 
 		f.loginAt = e.Token.IssuedAt
 	}
 	err := a.take(ctx, f)
-	a.lookWhenIdle()
+	a.lookWhenIdle(toLook)
 	return err
 }
 

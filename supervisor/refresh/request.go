@@ -209,7 +209,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 		return store.Record{}, err
 	}
 	a.renewed(next)
-	a.lookWhenIdle()
+	a.lookWhenIdle(toBringImport)
 	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})

@@ -63,7 +63,7 @@ func (p persons) Revoke(ctx context.Context, name string, agreed sdk.RevokeScope
 	}
 	ctx = context.WithoutCancel(ctx)
 	ran := false
-	err = sharer{a}.withShared(ctx, func() (err error) {
+	err = sharer{a}.withShared(ctx, toRevoke, func() (err error) {
 		ran = true
 		got, err = p.revoke(ctx, a, agreed, by)
 		return err

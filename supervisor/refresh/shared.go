@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,15 +25,15 @@ import (
 // sharer is an account at whose shared file, if it has one, somebody is at work.
 type sharer struct{ *leased }
 
-// withShared runs fn while the account's shared file is locked; without a
-// shared file, or within withShared, it just runs fn.
-func (a sharer) withShared(ctx context.Context, fn func() error) error {
+// withShared runs fn, which is to do that, while the account's shared file is locked;
+// without a shared file, or within withShared, it just runs fn.
+func (a sharer) withShared(ctx context.Context, to deed, fn func() error) error {
 	if a.share == nil || a.share.IsLocked() {
 		return fn()
 	}
 	release, err := a.share.Lock(ctx)
 	if err != nil {
-		return a.sharedHeld(err)
+		return a.sharedHeld(err, to)
 	}
 	defer release()
 	return fn()
@@ -43,7 +44,7 @@ func (a sharer) withShared(ctx context.Context, fn func() error) error {
 // file is then put right at a later look.
 func (a sharer) settleShared(ctx context.Context, fn func() error) error {
 	ran := false
-	err := a.withShared(ctx, func() error {
+	err := a.withShared(ctx, toBringAnswer, func() error {
 		ran = true
 		return fn()
 	})
@@ -51,56 +52,6 @@ func (a sharer) settleShared(ctx context.Context, fn func() error) error {
 		return err
 	}
 	return fn()
-}
-
-// silentPause is that of so many failures in a row: half a minute. Once the disk answers,
-// the file is looked at without it.
-const silentPause = 5
-
-// sharedHeld keeps the token that is still valid and plans another try.
-func (a sharer) sharedHeld(err error) error {
-	if errors.Is(err, sharing.ErrSilent) {
-		return a.sharedSilent(err)
-	}
-	long, news := a.share.ShutOut(err)
-	a.keeper.mu.Lock()
-	next := a.putOffDue(2, promise.LockHeld, err)
-	if long {
-		a.changes()
-	}
-	a.keeper.mu.Unlock()
-	level := slog.LevelWarn
-	if news {
-		level = slog.LevelError
-	}
-	a.Publish(level, event.Event{
-		Type: event.SharedFileHeld, Expiry: a.rec().Token.Expiry(), Next: next,
-		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
-	})
-	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
-}
-
-// sharedSilent is sharedHeld where the disk does not answer, also where that shows only
-// once it is locked.
-func (a sharer) sharedSilent(err error) error {
-	a.keeper.mu.Lock()
-	next := a.putOffDue(silentPause, promise.DiskAway, err)
-	a.keeper.mu.Unlock()
-	sharing.DiskTrouble(a.share, err, event.Event{
-		Expiry: a.rec().Token.Expiry(), Next: next,
-		Message: err.Error() + ". Without what it holds, and its lock, nothing is refreshed. It is tried again",
-	})
-	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
-}
-
-// putOffDue puts an account off that is due, and returns when its turn is. The caller
-// holds k.mu.
-func (a sharer) putOffDue(inRow int, why promise.Reason, err error) time.Time {
-	next, planned := a.plan.due()
-	if !planned || !next.After(a.keeper.clock.Now().Wall) { // otherwise it was not due: somebody logs in
-		next = delayed(a).retryUnasked(inRow, why, err)
-	}
-	return next
 }
 
 // lend lets the provider hold the shared file's lock for the attempt, so that
@@ -154,7 +105,7 @@ func (a answered) bringToShared(rec store.Record) {
 	case sharing.Unread{Share: a.share}.Supersede(rec):
 		return
 	default:
-		a.lookWhenIdle()
+		a.lookWhenIdle(toBringAnswer)
 	}
 	if sharing.Silent(a.share) { // the file holds what is spent: the lock is kept for the look that comes once the disk answers
 		a.share.Keep()
@@ -174,12 +125,14 @@ func (k *Keeper) Touch(name string) {
 	k.signal()
 }
 
-// lookWhenIdle has the shared file looked at once the work on the account ends:
-// it does not hold yet what came from elsewhere.
-func (a *leased) lookWhenIdle() {
+// lookWhenIdle has the shared file looked at once the work on the account ends, to do
+// that: it does not hold yet what came from elsewhere.
+func (a *leased) lookWhenIdle(to deed) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	a.look.wanted = a.look.wanted || a.cfg.Shared != nil
+	if a.cfg.Shared != nil {
+		a.look.wanted, a.look.to = true, cmp.Or(a.look.to, to)
+	}
 }
 
 // lookSoon makes an account due for a look, and notes when it was due before; also if
@@ -276,7 +229,7 @@ func (a *account) question() sharing.Question {
 // the file can be read.
 func (a *round) unseen(err error) error {
 	if errors.Is(err, sharing.ErrSilent) {
-		return sharer{a.leased}.sharedSilent(err)
+		return sharer{a.leased}.sharedSilent(err, a.deed())
 	}
 	now, ends := a.keeper.clock.Now().Wall, a.rec().RefreshExpiry
 	endsNow := now.Before(ends) && !now.Before(ends.Add(-lastMoment))
@@ -284,12 +237,13 @@ func (a *round) unseen(err error) error {
 		a.Log().Warn("the shared file can't be read; our own record is used", "error", err)
 		return nil
 	}
+	not := a.deed()
 	a.keeper.mu.Lock()
 	next := delayed{a.leased}.retryUnasked(2, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
 	a.Trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
-		Message: err.Error() + ". It may hold a newer token, so nothing was refreshed. It is tried again; " +
+		Message: fmt.Sprintf("%v. It may hold a newer token, so %s. It is tried again; ", err, not) +
 			"our own refresh token is used all the same when the access token has expired, or when it is about to end itself",
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
@@ -298,36 +252,43 @@ func (a *round) unseen(err error) error {
 // unread is the share in a file that could not be read.
 func (a *round) unread() sharing.Unread { return sharing.Unread{Share: a.share} }
 
-// lookOnly ends a turn that only looked at the shared file, and gives the
-// account its old due time back.
+// lookOnly ends a turn that only looked at the shared file, and gives the account its old
+// due time back.
 func (a *round) lookOnly() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	looked, planned := a.look.wanted, a.look.planned
+	now, only := a.keeper.clock.Now(), a.onlyLooks()
+	planned := a.look.planned
 	a.look = glance{}
-	now := a.keeper.clock.Now()
+	switch {
+	case !only:
+	case !a.stored() && a.rec().Key == "":
+		a.plan.notDue()
+	case a.rec().NeedsLogin(), a.isPaused(), !planned.After(now.Wall):
+		a.replan()
+	default:
+		a.plan.dueAt(planned, now)
+	}
+	return only
+}
+
+// onlyLooks says whether a turn now is for a look alone. The caller holds k.mu.
+func (a *round) onlyLooks() bool {
+	now := a.keeper.clock.Now().Wall
 	switch {
 	case a.wish.asked():
 		return false // a person asked meanwhile
 	case !a.stored() && a.rec().Key == "":
-		a.plan.notDue()
 		return true
-	case !looked:
+	case !a.look.wanted:
 		return false
-	case a.rec().NeedsLogin(), a.isPaused():
-		a.replan()
-		return true
-	case planned.After(now.Wall):
-		a.plan.dueAt(planned, now)
+	case a.rec().NeedsLogin(), a.isPaused(), a.look.planned.After(now):
 		return true
 	}
 	// It may be due all the same. But one that was not planned at all, as after
 	// the last refresh that a login allows, is not due because of a look.
-	if due := a.dueOf(now.Wall); due.IsZero() || due.After(now.Wall) {
-		a.replan()
-		return true
-	}
-	return false
+	due := a.dueOf(now)
+	return due.IsZero() || due.After(now)
 }
 
 var errNothingShared = errors.New("the account has no token, and its shared file holds none yet")
