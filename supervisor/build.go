@@ -268,12 +268,12 @@ func (b builder) addSink(name string) (err error) {
 }
 
 func (b builder) newWorker(c config.Sink) (*sink.Worker, error) {
-	destination, policy, err := b.newSink(c)
+	to, policy, err := b.newSink(c)
 	if err != nil {
 		return nil, err
 	}
 	w := sink.WorkerConfig{
-		Name: c.Name, Type: c.Type, Sink: destination, Policy: policy, MaxConcurrent: c.MaxConcurrent,
+		Name: c.Name, Type: c.Type, Sink: to, Policy: policy, MaxConcurrent: c.MaxConcurrent,
 		Accounts: roster.Names(b.of.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
 		WantsAlert: func(a event.Alert) bool { return b.s.audience().Concerns(c, a) },
 		Store:      b.s.dir.Store(), Credentials: b.s.roster.Credentials, Events: b.s.events, Wall: b.s.opts.Seams.Wall,

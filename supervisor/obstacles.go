@@ -39,7 +39,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 		c := cfg.Sinks[name]
-		if t, can := prober(c); can {
+		if t, can := inspector(c); can {
 			for _, o := range t.Obstacles(c, cfg.SinkAccounts(c)) {
 				found = append(found, Obstacle{Sink: name, Obstacle: o})
 			}
@@ -83,9 +83,9 @@ func Unseen(c config.Sink) string {
 	return ""
 }
 
-// prober is the type of a sink, if destinations of that type can be looked at.
-func prober(c config.Sink) (p sink.Prober, can bool) {
+// inspector is the type of a sink, if destinations of that type can be looked at.
+func inspector(c config.Sink) (p sink.Inspector, can bool) {
 	t, _ := types.Of(c.Type)
-	p, can = t.(sink.Prober)
+	p, can = t.(sink.Inspector)
 	return p, can
 }

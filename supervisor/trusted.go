@@ -44,7 +44,7 @@ func Trusted(cfg *config.Config) []string {
 		}
 	}
 	for _, c := range cfg.Sinks {
-		if t, can := prober(c); can {
+		if t, can := inspector(c); can {
 			for _, g := range t.Grounds(c, cfg.SinkAccounts(c)) {
 				look(g.Path, g.Rule)
 			}

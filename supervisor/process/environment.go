@@ -69,8 +69,8 @@ const longestSocketDir = 107 - 38
 
 // writable says whether something can be made in dir, and leaves nothing there.
 func writable(dir string) bool {
-	probe, err := os.MkdirTemp(dir, "")
-	return err == nil && os.Remove(probe) == nil
+	made, err := os.MkdirTemp(dir, "")
+	return err == nil && os.Remove(made) == nil
 }
 
 // staysWhere returns whether dir is still what the path names.

@@ -20,11 +20,11 @@ const (
 )
 
 // absence is a consumer that is not running: the keys that wait for it, and one
-// of them, the probe, with which it is looked for. A thousand accounts therefore
+// of them, the scout, with which it is looked for. A thousand accounts therefore
 // cost as much as one.
 type absence struct {
 	waiting  map[key]struct{}
-	probe    key
+	scout    key
 	pause    time.Duration
 	due      time.Time // of the next look
 	lastSign time.Time
@@ -40,13 +40,13 @@ func (a *absence) waits(k key) bool {
 	return waits
 }
 
-// turn says whether it is the key's turn. All but the probe wait for the end of
-// the absence, and the probe for its moment.
+// turn says whether it is the key's turn. All but the scout wait for the end of
+// the absence, and the scout for its moment.
 func (a *absence) turn(k key, now time.Time, q *queue.Queue[key]) bool {
 	switch {
 	case !a.waits(k):
 		return true
-	case a.probe != k:
+	case a.scout != k:
 		return false
 	case now.Before(a.due):
 		q.AddAfter(k, a.due.Sub(now))
@@ -59,13 +59,13 @@ func (a *absence) turn(k key, now time.Time, q *queue.Queue[key]) bool {
 func (a *absence) add(k key, why string, now time.Time, q *queue.Queue[key]) (first bool) {
 	first = !a.is()
 	if first {
-		a.waiting, a.probe, a.pause = map[key]struct{}{}, k, firstLook/2
+		a.waiting, a.scout, a.pause = map[key]struct{}{}, k, firstLook/2
 		if now.Sub(a.lastSign) < signPause {
 			a.pause = quickLook / 2
 		}
 	}
 	a.waiting[k], a.why = struct{}{}, why
-	if a.probe == k {
+	if a.scout == k {
 		a.pause = min(2*a.pause, lastLook)
 		a.due = now.Add(a.pause)
 		q.AddAfter(k, a.pause)
@@ -76,11 +76,11 @@ func (a *absence) add(k key, why string, now time.Time, q *queue.Queue[key]) (fi
 // remove takes out a key that waits no longer, though the consumer has not come.
 func (a *absence) remove(k key, now time.Time, q *queue.Queue[key]) {
 	delete(a.waiting, k)
-	if a.probe != k {
+	if a.scout != k {
 		return
 	}
 	for next := range a.waiting {
-		a.probe = next
+		a.scout = next
 		q.AddAfter(next, a.due.Sub(now))
 		return
 	}
@@ -95,7 +95,7 @@ func (a *absence) sign(now time.Time, q *queue.Queue[key]) {
 	a.lastSign = now
 	if a.is() {
 		a.pause, a.due = quickLook, now
-		q.Add(a.probe)
+		q.Add(a.scout)
 	}
 }
 

@@ -77,7 +77,7 @@ func CommandAddress(words []string) []string {
 // here is a line of the ledger without what was delivered at another address. One that
 // names none is of an older program, and counts as this one's, so that an upgrade delivers
 // nothing once more.
-func (d *destination) here(has store.Delivery) store.Delivery {
+func (d *setup) here(has store.Delivery) store.Delivery {
 	if d.address == "" || has.Consumer == "" || has.Consumer == d.address {
 		return has
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // alerts is the source of the alerts.
-type alerts struct{ *destination }
+type alerts struct{ *setup }
 
 func (s alerts) load(ctx context.Context, name string) (item, error) {
 	a, ok, err := s.Alerts.Alert(ctx, name)

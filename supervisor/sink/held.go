@@ -18,7 +18,7 @@ import (
 )
 
 // readBack asks a sink that is a [Holder] what it holds.
-type readBack struct{ *destination }
+type readBack struct{ *setup }
 
 // newest says what the sink holds of the record's account, and how that stands
 // to the record.

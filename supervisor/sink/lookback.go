@@ -196,7 +196,7 @@ func (l *looking) again(ctx context.Context, account string) error {
 		return nil // the next try tells
 	}
 	q := readback.Question{Lightly: true, Wrote: e.delivered}
-	held, finding, err := readBack{l.destination}.look(ctx, rec, q)
+	held, finding, err := readBack{l.setup}.look(ctx, rec, q)
 	if err != nil || asGiven(rec, held, finding) {
 		return err
 	}
@@ -323,13 +323,13 @@ func (l *looking) lookAt(ctx context.Context, account string) error {
 	}
 	began := l.sight(rec.Version)
 	q := readback.Question{Since: last.lastSeen(began), Lightly: true, Wrote: r.delivery(l.Name, account)}
-	held, finding, err := readBack{l.destination}.look(ctx, rec, q)
+	held, finding, err := readBack{l.setup}.look(ctx, rec, q)
 	switch {
 	case err != nil:
 		return err
 	case held.Rest && l.Wall().Sub(held.At).Abs() < halfWritten:
 	case finding == readback.Living:
-		readBack{l.destination}.found(account)
+		readBack{l.setup}.found(account)
 	case held.Untouched:
 		l.seen[account] = last
 	case asGiven(rec, held, finding):

@@ -33,6 +33,6 @@ func shapeOf(content []string, s Sink) string {
 // reshaped says whether what the ledger notes was delivered in another shape. A line that
 // names none is of an older program, and counts as this one's, so that an upgrade delivers
 // nothing once more.
-func (d *destination) reshaped(has store.Delivery) bool {
+func (d *setup) reshaped(has store.Delivery) bool {
 	return has.Version > 0 && has.Shape != "" && has.Shape != d.shape
 }

@@ -12,7 +12,7 @@ import (
 // in its queue. What a key's deliveries have come to changes only by who has the
 // key in hand, and by what people want.
 type state struct {
-	*destination
+	*setup
 	queue *queue.Queue[key]
 	// events is nil if no lifecycle events go there.
 	events *lifecycle
@@ -33,7 +33,7 @@ type state struct {
 	door       door
 }
 
-func newState(d *destination) *state {
+func newState(d *setup) *state {
 	backoff := func(failures int) time.Duration { return d.Policy.pause(failures, rand.Float64()) }
 	s := &state{
 		destination: d,

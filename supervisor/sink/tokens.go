@@ -9,7 +9,7 @@ import (
 )
 
 // tokens is the source of the accounts' tokens.
-type tokens struct{ *destination }
+type tokens struct{ *setup }
 
 func (s tokens) load(ctx context.Context, account string) (item, error) {
 	if !s.gets(account) {

@@ -35,7 +35,7 @@ type outcome struct {
 
 // try makes one try to deliver what is newest of a key. seen is what was known
 // of it when the try began.
-func (d *destination) try(ctx context.Context, from source, seen entry) outcome {
+func (d *setup) try(ctx context.Context, from source, seen entry) outcome {
 	o := outcome{asked: seen.asked}
 	run := ctx
 	ctx, cancel := context.WithTimeout(run, d.Policy.Timeout)
@@ -85,7 +85,7 @@ func (d *destination) try(ctx context.Context, from source, seen entry) outcome 
 // noteDelivery notes in the ledger that the sink, to which this is there, has it, which must succeed even
 // while the supervisor shuts down. A clock that was set back must not make the
 // delivery older than what was delivered.
-func (d *destination) noteDelivery(ctx context.Context, name string, it item, to string) (*store.Delivery, error) {
+func (d *setup) noteDelivery(ctx context.Context, name string, it item, to string) (*store.Delivery, error) {
 	done := store.Delivery{Sink: d.Name, Account: name, Version: it.version, At: d.Wall(), Expiry: it.expiry, Consumer: to, Shape: d.shape}
 	if done.At.Before(it.since) {
 		done.At = it.since
@@ -98,7 +98,7 @@ func (d *destination) noteDelivery(ctx context.Context, name string, it item, to
 // that hangs for a week costs no commit for each try. An absence is none, and
 // ends those before it. That it can't be noted loses nothing but this knowledge,
 // and the store itself tells of its trouble.
-func (d *destination) noteFailure(ctx context.Context, seen entry, o outcome) {
+func (d *setup) noteFailure(ctx context.Context, seen entry, o outcome) {
 	t := store.Tried{
 		Sink: d.Name, Account: seen.name, Version: o.edition.version, At: d.Wall(),
 		Result: store.ResultFailed, Error: o.err.Error(), Failures: seen.failures + 1,

@@ -28,9 +28,9 @@ type With struct {
 	Trust []int
 }
 
-// Prober is for types whose destinations can be looked at before anything is sent
+// Inspector is for types whose destinations can be looked at before anything is sent
 // there, without a consumer's noticing it, by whoever checks a configuration.
-type Prober interface {
+type Inspector interface {
 	// Obstacles are in the way of what c says for these accounts, for the user who
 	// asks. Nothing of what was tried is left behind.
 	Obstacles(c config.Sink, accounts []config.Account) []Obstacle

@@ -46,7 +46,7 @@ func (w wishes) overwrite(ctx context.Context, account string) (n int, err error
 	if w.gets(account) {
 		rec, err := w.Store.Load(ctx, account)
 		if err == nil {
-			wanted.over, err = readBack{w.destination}.sight(ctx, rec)
+			wanted.over, err = readBack{w.setup}.sight(ctx, rec)
 		}
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return 0, err

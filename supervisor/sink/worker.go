@@ -27,7 +27,7 @@ type Worker struct {
 // NewWorker returns a worker that does nothing until [Worker.Run]. cfg has
 // passed [CheckWorker].
 func NewWorker(cfg WorkerConfig) *Worker {
-	d := newDestination(cfg)
+	d := newSetup(cfg)
 	w := &Worker{state: newState(d), sources: sources{}, looks: make(chan struct{}, 1)}
 	if d.takes(KindToken) {
 		w.sources[KindToken] = tokens{d}
@@ -152,18 +152,18 @@ func (w *Worker) Overwrite(ctx context.Context, account string) (n int, err erro
 // that it is a test. done says in a few words what was tried. What the sink has not
 // taken is tried at once if it works. A sink that is disabled is tested all the same.
 func (w *Worker) Test(ctx context.Context) (done string, err error) {
-	return probe{w.state}.test(ctx)
+	return trial{w.state}.test(ctx)
 }
 
 // Held asks the sink what it holds of the record's account, and says how that
 // stands to the record. After an error nobody knows; a sink that can't be asked
 // is silent.
 func (w *Worker) Held(ctx context.Context, rec store.Record) (readback.Held, readback.Finding, error) {
-	return readBack{w.state.destination}.newest(ctx, rec)
+	return readBack{w.state.setup}.newest(ctx, rec)
 }
 
 // Guarded says for people what stands at the destination, why nothing is written
 // over it, and the ways out.
 func (w *Worker) Guarded(account string, h readback.Held, f readback.Finding) string {
-	return readBack{w.state.destination}.guarded(account, h, f)
+	return readBack{w.state.setup}.guarded(account, h, f)
 }

@@ -19,7 +19,7 @@ type Type struct{}
 
 var (
 	_ sink.Type   = Type{}
-	_ sink.Prober = Type{}
+	_ sink.Inspector = Type{}
 	_ sink.Unseen = Type{}
 )
 
@@ -112,7 +112,7 @@ func (Type) New(c config.Sink, with sink.With) (sink.Sink, sink.RetryPolicy, err
 	return d, policy, err
 }
 
-// Obstacles implements [sink.Prober]: a program that can't be started, or a pidfile of
+// Obstacles implements [sink.Inspector]: a program that can't be started, or a pidfile of
 // others. Nothing is run.
 func (Type) Obstacles(c config.Sink, _ []config.Account) []sink.Obstacle {
 	s := c.Destination.(*Settings)
@@ -138,7 +138,7 @@ func (Type) Unseen(c config.Sink) string {
 	return "what the program does"
 }
 
-// Grounds implements [sink.Prober].
+// Grounds implements [sink.Inspector].
 func (Type) Grounds(c config.Sink, _ []config.Account) []sink.Ground {
 	return c.Destination.(*Settings).Signal.Grounds()
 }

@@ -23,7 +23,7 @@ type Type struct{}
 
 var (
 	_ sink.Type   = Type{}
-	_ sink.Prober = Type{}
+	_ sink.Inspector = Type{}
 )
 
 //go:embed reference.yaml
@@ -177,7 +177,7 @@ func (s *Settings) config() Config {
 	return Config{Path: s.Path, Mode: s.Mode, Owner: s.Owner, TrustFolder: s.TrustFolder}
 }
 
-// Obstacles implements [sink.Prober]: the first folder that is missing, or the first
+// Obstacles implements [sink.Inspector]: the first folder that is missing, or the first
 // file that can't be replaced, and a pidfile of others.
 func (Type) Obstacles(c config.Sink, accounts []config.Account) []sink.Obstacle {
 	s := c.Destination.(*Settings)
@@ -254,7 +254,7 @@ func kindOf(path string) fileKind {
 	return kind
 }
 
-// Grounds implements [sink.Prober].
+// Grounds implements [sink.Inspector].
 func (Type) Grounds(c config.Sink, accounts []config.Account) []sink.Ground {
 	s := c.Destination.(*Settings)
 	grounds := s.Signal.Grounds()

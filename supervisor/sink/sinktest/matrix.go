@@ -132,9 +132,9 @@ func Run(t *testing.T, s Suite) {
 	if s.Patience <= 0 {
 		s.Patience = 10 * time.Second
 	}
-	probe := s.New(t)
+	sample := s.New(t)
 	for _, c := range Cases() {
-		if !applies(c, probe) {
+		if !applies(c, sample) {
 			continue
 		}
 		if reason, never := s.Never[c]; never {
@@ -143,7 +143,7 @@ func Run(t *testing.T, s Suite) {
 			}
 			continue
 		}
-		if lack := s.lacks(c, probe); lack != "" {
+		if lack := s.lacks(c, sample); lack != "" {
 			t.Errorf("%s: %s, or say in Never why it can't happen to a sink of this kind", c, lack)
 			continue
 		}
@@ -151,15 +151,15 @@ func Run(t *testing.T, s Suite) {
 			t.Run(string(c), run)
 		}
 	}
-	if probe.Hang != nil {
+	if sample.Hang != nil {
 		t.Run("context ends in a hang", s.cancelled)
 	}
 	if s.Carries == Tokens {
 		t.Run("no refresh token unless the document has one", s.fieldPolicy)
 	}
-	for _, name := range sortedNames(probe.Faults) {
+	for _, name := range sortedNames(sample.Faults) {
 		title := name
-		if c := probe.Faults[name].Case; c != "" && string(c) != name {
+		if c := sample.Faults[name].Case; c != "" && string(c) != name {
 			title = fmt.Sprintf("%s: %s", c, name)
 		}
 		t.Run(title, func(t *testing.T) { s.fault(t, name) })

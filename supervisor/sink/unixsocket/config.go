@@ -25,7 +25,7 @@ type Type struct{}
 
 var (
 	_ sink.Type   = Type{}
-	_ sink.Prober = Type{}
+	_ sink.Inspector = Type{}
 	_ sink.Unseen = Type{}
 )
 
@@ -189,7 +189,7 @@ func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error)
 	return d, policy, err
 }
 
-// Obstacles implements [sink.Prober].
+// Obstacles implements [sink.Inspector].
 func (Type) Obstacles(c config.Sink, _ []config.Account) []sink.Obstacle {
 	s := c.Destination.(*Settings)
 	folder := filepath.Dir(s.Path)
@@ -293,7 +293,7 @@ func (s *Settings) exposed() error {
 	return nil
 }
 
-// Grounds implements [sink.Prober].
+// Grounds implements [sink.Inspector].
 func (Type) Grounds(c config.Sink, _ []config.Account) []sink.Ground {
 	s := c.Destination.(*Settings)
 	if s.Listen != nil {

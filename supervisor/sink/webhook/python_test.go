@@ -42,9 +42,9 @@ func startPython(t *testing.T) *python {
 	}
 	// Else the interpreter would write beside the modules, which are read-only.
 	env := append(os.Environ(), "PYTHONPATH="+library, "PYTHONDONTWRITEBYTECODE=1")
-	probe := exec.Command(interpreter, "-c", "import standardwebhooks.webhooks")
-	probe.Env = env
-	if out, err := probe.CombinedOutput(); err != nil {
+	look := exec.Command(interpreter, "-c", "import standardwebhooks.webhooks")
+	look.Env = env
+	if out, err := look.CombinedOutput(); err != nil {
 		t.Skipf("python3 can't load the specification's library (Debian: python3 with its standard library, and python3-deprecated for old editions): %s", out)
 	}
 	cmd := exec.Command(interpreter, "testdata/receiver.py")

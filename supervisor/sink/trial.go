@@ -12,11 +12,11 @@ import (
 // typeTest is the type of a notice that a person asked for.
 const typeTest event.Type = "test"
 
-// probe shows whether a sink works.
-type probe struct{ *state }
+// trial shows whether a sink works, as "tokenkeeper sinks test" wants to know.
+type trial struct{ *state }
 
 // test shows it, and says in a few words what was tried.
-func (p probe) test(ctx context.Context) (done string, err error) {
+func (p trial) test(ctx context.Context) (done string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Policy.Timeout)
 	defer cancel()
 	tester, can := p.Sink.(Tester)
@@ -41,7 +41,7 @@ func (p probe) test(ctx context.Context) (done string, err error) {
 
 // heard notes that the sink has taken a notice. Events that it did not take are told
 // no more, so that nothing else would show it.
-func (p probe) heard() {
+func (p trial) heard() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if now := p.Wall(); p.events != nil && p.events.tried(false, now) > 0 {
@@ -52,7 +52,7 @@ func (p probe) heard() {
 
 // retryAll lets what the sink did not take have its turn now, also what it refused: what
 // was in the way is gone. What it has asked to wait for waits.
-func (p probe) retryAll() {
+func (p trial) retryAll() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.disabled.is() {
@@ -71,7 +71,7 @@ func (p probe) retryAll() {
 	}
 }
 
-func (p probe) withToken(ctx context.Context, tester Tester) (done string, err error) {
+func (p trial) withToken(ctx context.Context, tester Tester) (done string, err error) {
 	heads, err := p.Store.Heads(ctx)
 	if err != nil && heads == nil {
 		return "", fmt.Errorf("can't read the records: %w", err)
@@ -99,7 +99,7 @@ func (p probe) withToken(ctx context.Context, tester Tester) (done string, err e
 	return "", errors.New("none of its accounts has a token to test with; what gives each of them one says: tokenkeeper status")
 }
 
-func (p probe) notice() Notice {
+func (p trial) notice() Notice {
 	now := p.Wall()
 	message := fmt.Sprintf("This is a test of sink %q. Nothing is wrong.", p.Name)
 	n := Notice{ID: deliveryID(p.Name, "test:"+p.Name, 1, now), Test: true}

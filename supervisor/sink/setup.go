@@ -14,9 +14,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// destination is one sink as it is configured: what goes there, and in which
+// setup is one sink as it is configured: what goes there, and in which
 // words. It does not change.
-type destination struct {
+type setup struct {
 	WorkerConfig
 	only map[string]bool // the accounts that it is about; nil: every one
 	// address that deliveries are noted with; "": the sink has none, or names its
@@ -26,8 +26,8 @@ type destination struct {
 	shape string
 }
 
-func newDestination(c WorkerConfig) *destination {
-	d := &destination{WorkerConfig: c.withDefaults()}
+func newSetup(c WorkerConfig) *setup {
+	d := &setup{WorkerConfig: c.withDefaults()}
 	if a, ok := c.Sink.(Addressed); ok {
 		d.address = a.Address()
 	}
@@ -42,16 +42,16 @@ func newDestination(c WorkerConfig) *destination {
 }
 
 // concerns says whether the sink is about the account.
-func (d *destination) concerns(account string) bool { return d.only == nil || d.only[account] }
+func (d *setup) concerns(account string) bool { return d.only == nil || d.only[account] }
 
 // gets says whether the account's tokens go there.
-func (d *destination) gets(account string) bool { return d.takes(KindToken) && d.concerns(account) }
+func (d *setup) gets(account string) bool { return d.takes(KindToken) && d.concerns(account) }
 
 // getsAlerts says whether alerts go there, and there are any.
-func (d *destination) getsAlerts() bool { return d.takes(KindAlert) && d.Alerts != nil }
+func (d *setup) getsAlerts() bool { return d.takes(KindAlert) && d.Alerts != nil }
 
 // delivery is the record on its way.
-func (d *destination) delivery(rec store.Record) Delivery {
+func (d *setup) delivery(rec store.Record) Delivery {
 	return Delivery{
 		ID:      deliveryID(d.Name, rec.Account, rec.Version, rec.StoredAt),
 		Version: rec.Version, Document: d.document(rec),
@@ -59,7 +59,7 @@ func (d *destination) delivery(rec store.Record) Delivery {
 }
 
 // document is what the sink may see of the record.
-func (d *destination) document(rec store.Record) format.Document {
+func (d *setup) document(rec store.Record) format.Document {
 	doc := rec.Document()
 	if !d.IncludeRefreshToken {
 		doc.RefreshToken, doc.IDToken = sdk.Secret{}, sdk.Secret{}
@@ -71,7 +71,7 @@ func (d *destination) document(rec store.Record) format.Document {
 	return doc
 }
 
-func (d *destination) notify(ctx context.Context, n Notice) error {
+func (d *setup) notify(ctx context.Context, n Notice) error {
 	notifier, can := d.Sink.(Notifier)
 	if !can {
 		return fmt.Errorf("%w: a sink of type %q takes tokens only", ErrRefused, d.Type)
@@ -82,7 +82,7 @@ func (d *destination) notify(ctx context.Context, n Notice) error {
 // recipient names who would take the key's delivery now; "": nobody can tell. It
 // is asked before each delivery, so that what was given to the one before is never
 // taken for his who has come meanwhile.
-func (d *destination) recipient(ctx context.Context, k key) (name string) {
+func (d *setup) recipient(ctx context.Context, k key) (name string) {
 	r, can := d.Sink.(Recipient)
 	if !can || !k.isToken() {
 		return ""
@@ -105,7 +105,7 @@ type note struct {
 
 // publish is called without a lock: a log that blocks must hold up this sink
 // alone, and nobody who wakes it or looks at it.
-func (d *destination) publish(n note) {
+func (d *setup) publish(n note) {
 	if n.event.Type == "" || d.Events == nil {
 		return
 	}
@@ -114,7 +114,7 @@ func (d *destination) publish(n note) {
 }
 
 // nudge says that an alert about the sink may begin or end.
-func (d *destination) nudge() {
+func (d *setup) nudge() {
 	if d.Events != nil {
 		d.Events.Nudge()
 	}
