@@ -259,7 +259,7 @@ func (b builder) newMember(provider string, k *refresh.Keeper) (*process.Member,
 	return process.New(c), nil
 }
 
-// addSink builds the destination, and who delivers there.
+// addSink builds the sink, and who delivers there.
 func (b builder) addSink(name string) (err error) {
 	if b.of.Workers[name], err = b.newWorker(b.of.Config.Sinks[name]); err != nil {
 		return fmt.Errorf("sink %s: %w", name, err)
@@ -300,7 +300,7 @@ func (b builder) wants(c config.Sink) alert.Wants {
 	return func(account, provider string) bool { return b.s.roster.Now().Config.SinkWants(c, account, provider) }
 }
 
-// newSink makes the destination. A worker's own limit of a try must not be the
+// newSink makes what delivers there. A worker's own limit of a try must not be the
 // shorter one, so each policy's is beyond that of the sink.
 func (b builder) newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	if t, ok := types.Of(c.Type); ok {

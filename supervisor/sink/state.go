@@ -36,8 +36,8 @@ type state struct {
 func newState(d *setup) *state {
 	backoff := func(failures int) time.Duration { return d.Policy.pause(failures, rand.Float64()) }
 	s := &state{
-		destination: d,
-		queue:       queue.New(backoff, func(k key) bool { return k.kind == KindAlert }),
+		setup: d,
+		queue: queue.New(backoff, func(k key) bool { return k.kind == KindAlert }),
 	}
 	s.reset()
 	if d.takes(KindLifecycle) {

@@ -22,7 +22,7 @@ import (
 type Type struct{}
 
 var (
-	_ sink.Type   = Type{}
+	_ sink.Type      = Type{}
 	_ sink.Inspector = Type{}
 )
 

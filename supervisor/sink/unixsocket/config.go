@@ -24,9 +24,9 @@ import (
 type Type struct{}
 
 var (
-	_ sink.Type   = Type{}
+	_ sink.Type      = Type{}
 	_ sink.Inspector = Type{}
-	_ sink.Unseen = Type{}
+	_ sink.Unseen    = Type{}
 )
 
 //go:embed reference.yaml
