@@ -160,14 +160,16 @@ func (s *service) installed() {
 	if out, err := s.as("alice", "tokenkeeper", "status", "--socket", "/var/lib/tokenkeeper/control.sock"); err == nil {
 		s.t.Errorf("somebody else sees:\n%s", out)
 	}
-	s.readsItself(account, now.AccessToken)
+	s.readsItself(account, now.AccessToken, saxo)
 }
 
-// readsItself: with what the README says of bots that ask, alice does and bob does not.
-func (s *service) readsItself(account, token string) {
+// readsItself: with what the README says of bots that ask, alice has the token of her account and
+// of no other one, and bob has none.
+func (s *service) readsItself(account, token string, saxo *brokersim.Server) {
 	s.t.Helper()
-	const name = "etc/tokenkeeper/tokenkeeper.yaml"
-	s.place(s.t, name, readText(s.t, filepath.Join(s.root, name))+s.block("yaml fragment", "readers:"))
+	const name, other = "etc/tokenkeeper/tokenkeeper.yaml", "saxo-other"
+	text := strings.Replace(readText(s.t, filepath.Join(s.root, name)), "accounts:\n", "accounts:\n"+accountYAML(other, saxo, saxo.TokenURL(), "before_expiry: 5m"), 1)
+	s.place(s.t, name, text+s.block("yaml fragment", "readers:"))
 	s.place(s.t, "etc/systemd/system/tokenkeeper.service.d/readers.conf", s.block("ini", "RuntimeDirectoryMode="))
 	s.systemctl(s.t, "daemon-reload")
 	s.systemctl(s.t, "restart", "tokenkeeper")
@@ -176,6 +178,19 @@ func (s *service) readsItself(account, token string) {
 	}
 	if out, err := s.as("bob", "tokenkeeper", "token", account); err == nil || !strings.Contains(inOneLine(out), "{user: bob, accounts: ["+account+"]}") {
 		s.t.Errorf("bob reads %d bytes: %v", len(out), err)
+	}
+	g := saxo.Grant(other)
+	s.place(s.t, "root/new/other.json", string(tokenFileOf(s.t, g, format.SaxoCache, g.IssuedAt)))
+	s.shows(exitOK, "import "+other+" /root/new/other.json", other+": imported as v1")
+	s.shows(exitOK, "token "+other, g.AccessToken)
+	for _, bot := range []string{"alice", "bob"} {
+		out, err := s.as(bot, "tokenkeeper", "token", other)
+		if err == nil || !strings.Contains(inOneLine(out), "{user: "+bot+", accounts: ["+other+"]}") || strings.Contains(out, g.AccessToken) {
+			s.t.Errorf("%s asks for another's: %v\n%s", bot, err, strings.ReplaceAll(out, g.AccessToken, "(the token)"))
+		}
+	}
+	if out, err := s.as("alice", "tokenkeeper", "status"); err != nil || !strings.Contains(out, account) || strings.Contains(out, other) {
+		s.t.Errorf("alice sees: %v\n%s", err, out)
 	}
 	s.inside(s.t, "rm", "/etc/systemd/system/tokenkeeper.service.d/readers.conf")
 }

@@ -316,8 +316,8 @@ func (s *service) hang() {
 }
 
 // hangUp is a reload, or a log that was rotated; the other signals reach the
-// built-in providers alone, since they would end the supervisor, and the glutton dies
-// again at any moment, when it is asked again.
+// built-in providers alone, since they would end the supervisor, and the glutton has no
+// more to say.
 func (s *service) hangUp() {
 	s.systemctl(s.t, "kill", "-s", "HUP", "tokenkeeper")
 	main := s.mainPID()
@@ -335,11 +335,13 @@ func (s *service) needsLimits() {
 	}
 }
 
-// starve lets another provider eat what memory the service may have.
+// starve lets another provider eat what memory the service may have, once: after that it is
+// paused, because the kernel may kill whoever asks for memory while the eater still dies.
 func (s *service) starve() {
 	s.run.forceRefresh("greedy")
 	st := s.run.until(func(st control.Status) bool { return provider(st, "glutton").Crashes > 0 })
 	if last := provider(st, "glutton").LastError; !strings.Contains(last, "SIGKILL") {
 		s.t.Errorf("the glutton ended with %q, want the kernel's kill", last)
 	}
+	s.shows(exitOK, "pause greedy", "greedy: paused")
 }

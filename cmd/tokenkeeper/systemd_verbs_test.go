@@ -57,8 +57,10 @@ func (s *service) rotates() {
 		s.t.Errorf("after the restart it is %s: %+v", a.State, a.Pause)
 	}
 	s.shows(exitFailure, "refresh "+saxoAccount, "account saxo-sim is paused since", "(rotation)", "tokenkeeper resume saxo-sim")
+	s.shows(exitOK, "explain "+saxoAccount, "account saxo-sim had a valid token", "paused since", "by user 0 (rotation)", "Let it go on: tokenkeeper resume saxo-sim")
 	s.shows(exitOK, "resume "+saxoAccount, "saxo-sim: resumed; the next refresh is")
 	s.run.refreshed(saxoAccount)
+	s.shows(exitOK, "explain "+saxoAccount, "account saxo-sim had a valid token", "Nothing has to be done")
 
 	main := s.mainPID()
 	s.place(s.t, file, second+"\n")
