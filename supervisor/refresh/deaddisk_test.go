@@ -154,15 +154,21 @@ func TestDeadDisksUnderSharedFilesStopNobodyElse(t *testing.T) {
 	}
 }
 
+// newDyingRig is a rig of an account whose shared file may die, and holds its token.
+func newDyingRig(t *testing.T) (*sharedRig, *dyingFile) {
+	r := newSharedRig(t)
+	disk := newDyingFile(t, r.path)
+	r.accounts[0].Shared, r.accounts[0].SharedPath = disk, r.path
+	r.restart()
+	r.botWrites(r.record("one").Token, true)
+	return r, disk
+}
+
 // A write that hangs keeps the lock, so that nobody writes a newer token which it would
 // come over. The record is safe, its consumers have it, and the process may be replaced.
 func TestAWriteThatHangsComesOverNoNewerToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newSharedRig(t)
-		disk := newDyingFile(t, r.path)
-		r.accounts[0].Shared, r.accounts[0].SharedPath = disk, r.path
-		r.restart()
-		r.botWrites(r.record("one").Token, true)
+		r, disk := newDyingRig(t)
 		g := r.start()
 		time.Sleep(10 * time.Minute)
 		disk.dies("write")
@@ -288,11 +294,7 @@ func TestNothingIsSentPastADiskThatIsSlow(t *testing.T) {
 // the lock: it would use that. Once the disk answers the new token stands there first.
 func TestASpentTokenIsNotLeftWithoutTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newSharedRig(t)
-		disk := newDyingFile(t, r.path)
-		r.accounts[0].Shared, r.accounts[0].SharedPath = disk, r.path
-		r.restart()
-		r.botWrites(r.record("one").Token, true)
+		r, disk := newDyingRig(t)
 		g := r.start()
 		r.broker.next("one", fault{before: func() { disk.dies("read") }})
 		time.Sleep(16 * time.Minute)

@@ -13,6 +13,12 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
+// configure starts anew with that account alone.
+func (r *rig) configure(a sdk.Account) {
+	r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
+	r.restart()
+}
+
 // TestGrantedElsewhere: a refresh token is not sent by another client or to
 // another server than it was granted to, which happens when a configuration is
 // changed; it goes on when that is changed back, or a person logs in.
@@ -55,18 +61,14 @@ func TestGrantedElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute)
-				configure := func(a sdk.Account) {
-					r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
-					r.restart()
-				}
-				configure(c.was)
+				r.configure(c.was)
 				g := r.start()
 				synctest.Wait()
 				if _, err := r.keeper.Import(t.Context(), store.Record{Account: "a", Token: r.broker.grant("a")}, false); err != nil {
 					t.Fatal(err)
 				}
 				_ = g.end()
-				configure(c.is)
+				r.configure(c.is)
 				stop := r.watch()
 				g = r.start()
 				defer func() { _ = g.end() }()
@@ -99,7 +101,7 @@ func TestGrantedElsewhere(t *testing.T) {
 				}
 
 				_ = g.end()
-				configure(c.was)
+				r.configure(c.was)
 				g = r.start()
 				synctest.Wait()
 				if v := r.record("a").Version; v != 2 {
@@ -107,7 +109,7 @@ func TestGrantedElsewhere(t *testing.T) {
 				}
 				_ = g.end()
 
-				configure(c.is)
+				r.configure(c.is)
 				g = r.start()
 				synctest.Wait()
 				if _, err := r.keeper.CompleteLogin(t.Context(), "a", r.beginLogin("a"), "code-a"); err != nil {
@@ -142,9 +144,7 @@ func TestGrantedBeforeServersWereNoted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute)
 				configure := func(settings map[string]string) {
-					a := sdk.Account{Name: "a", ClientID: "key", Settings: settings}
-					r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
-					r.restart()
+					r.configure(sdk.Account{Name: "a", ClientID: "key", Settings: settings})
 				}
 				configure(c.is)
 				_, err := r.keeper.Import(t.Context(), store.Record{Account: "a", Token: r.broker.grant("a")}, false)
@@ -201,9 +201,7 @@ func TestGrantedBeforeTheProviderWasMet(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute)
 				configure := func(settings map[string]string) {
-					a := sdk.Account{Name: "a", ClientID: "key", Settings: settings}
-					r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
-					r.restart()
+					r.configure(sdk.Account{Name: "a", ClientID: "key", Settings: settings})
 				}
 				configure(c.was)
 				_, err := r.keeper.Import(t.Context(), store.Record{Account: "a", Token: r.broker.grant("a")}, false)

@@ -34,9 +34,7 @@ func TestRevokeOfALeftLogin(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute)
 				configure := func(name string, settings map[string]string) {
-					a := sdk.Account{Name: name, ClientID: "key", Settings: settings}
-					r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
-					r.restart()
+					r.configure(sdk.Account{Name: name, ClientID: "key", Settings: settings})
 				}
 				v := &revoking{broker: r.broker}
 				r.provider = v

@@ -55,6 +55,17 @@ func newBlindRigOf(r *sharedRig) (*sharedRig, *atomic.Bool) {
 	return r, &disk.blind
 }
 
+// getsTheNewest looks at the file, which can be read again: the newest token is put there.
+func (r *sharedRig) getsTheNewest() {
+	r.t.Helper()
+	r.keeper.Look()
+	synctest.Wait()
+	if !r.inFile().RefreshToken.Equal(r.record("one").Token.RefreshToken) {
+		r.t.Error("the file does not hold the newest token")
+	}
+	r.met()
+}
+
 // What can't be read may be a newer token: ours, which may be spent, is not
 // sent while the access token is valid.
 func TestNothingIsSentPastAFileThatCantBeRead(t *testing.T) {
@@ -146,12 +157,7 @@ func TestAFileThatCantBeReadOrKeptStays(t *testing.T) {
 		}
 		r.met(event.DiskTrouble)
 		blind.Store(false)
-		r.keeper.Look()
-		synctest.Wait()
-		if !r.inFile().RefreshToken.Equal(r.record("one").Token.RefreshToken) {
-			t.Error("the file does not hold the newest token")
-		}
-		r.met()
+		r.getsTheNewest()
 		_ = g.end()
 	})
 }
@@ -259,12 +265,7 @@ func TestAnAnswerIsNotWrittenOverAFileThatCantBeRead(t *testing.T) {
 		}
 		r.met(event.DiskTrouble)
 		blind.Store(false)
-		r.keeper.Look()
-		synctest.Wait()
-		if !r.inFile().RefreshToken.Equal(r.record("one").Token.RefreshToken) {
-			t.Error("the file does not hold the newest token")
-		}
-		r.met()
+		r.getsTheNewest()
 		_ = g.end()
 	})
 }
