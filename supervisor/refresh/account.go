@@ -37,6 +37,8 @@ type account struct {
 	session sessions
 	// secrets are those of its client.
 	secrets *clientSecrets
+	// revoking: its broker is being asked to end its login.
+	revoking bool
 }
 
 // desk is what the work on an account leaves for the next work on it.

@@ -148,6 +148,8 @@ func (p persons) revoke(ctx context.Context, a *leased, agreed sdk.RevokeScope, 
 	if err := may(); err != nil { // its provider may be known only now
 		return Revoked{}, err
 	}
+	revoking(a, true)
+	defer revoking(a, false)
 	ends := p.known.nature().revokes
 	if ends == sdk.RevokesClient && agreed != ends {
 		return Revoked{}, a.say.notRevoked(errWholeClient)
@@ -165,6 +167,13 @@ func (p persons) revoke(ctx context.Context, a *leased, agreed sdk.RevokeScope, 
 			}
 		},
 	}.ask(ctx, a.rec())
+}
+
+// revoking notes whether the account's broker is being asked.
+func revoking(a *leased, is bool) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	a.revoking = is
 }
 
 // revocation is a login that a person wants to be over.

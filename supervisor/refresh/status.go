@@ -167,6 +167,9 @@ func (a view) status() (s Status) {
 		}
 	}
 	s.show()
+	if a.revoking { // its answer may come
+		s.RevokeUnknown = time.Time{}
+	}
 	if end := grantEnd(s.Record, o.nature); !end.At.IsZero() && !s.RefreshRefused {
 		s.GrantExpiry, s.GrantExpiryUncertain = end.At, !end.Certain
 	}
