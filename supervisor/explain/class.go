@@ -79,6 +79,10 @@ func classOf(l history.Line) (c class, ok bool) {
 		if l.Kind == string(sdk.KindRateLimited) { // by what was asked before, and not by the broker's answer
 			return limited, true
 		}
+	case event.SharedFileHeld:
+		if strings.Contains(l.Message, "so nothing was revoked: ") { // which keeps no token from coming
+			return class{}, false
+		}
 	case event.ProviderStopped:
 		if l.Next.IsZero() { // as it was told to
 			return class{}, false

@@ -35,6 +35,7 @@ func TestRevocationOfUnknownOutcome(t *testing.T) {
 		{name: "the next start knows of none", lines: join(usual(), stands("01:55", "")), at: "01:56", verdict: Valid, words: []string{"Nothing has to be done"}, never: []string{"revocation"}},
 		{name: "a token came since", lines: join(usual(), told, comes("01:50", 42, "02:40", "bot", "hook")), verdict: Valid, words: []string{"Nothing has to be done"}, never: []string{"revocation", again}},
 		{name: "it was asked again, and revoked", lines: join(usual(), told, revoked), verdict: None, words: []string{"its login was revoked by a person (user 1000)", "That was over at 01:50:00.", "tokenkeeper login main"}, never: []string{again}},
+		{name: "none was sent, because the file was locked", lines: join(usual(), line("01:45", event.Event{Type: event.SharedFileHeld, Message: "the shared file could not be locked, so nothing was revoked: it is held by python3 (PID 4711) since 01:44"})), verdict: None, words: []string{"the history does not tell"}, never: []string{"PID 4711", "End the program"}},
 		{name: "the account is in no configuration", lines: join(usual(), left, told), at: "01:50", now: "01:50", answers: true, verdict: Valid, words: []string{"its outcome is unknown", "Ask again: tokenkeeper accounts forget main --revoke", page}, never: []string{"Write the account", again}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
