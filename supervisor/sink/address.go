@@ -51,8 +51,8 @@ func URLAddress(text string) string {
 }
 
 // CommandAddress is what of the words of a command line says where it leads: all but the
-// values of what, by its name, sounds like a secret, as --password=x, --password x and
-// password=x. An address among them is as [URLAddress] has it.
+// values of what sounds like a secret by its name, which is before a "=" or is the flag
+// before. An address among them is as [URLAddress] has it.
 func CommandAddress(words []string) []string {
 	var where []string
 	secret := false // the word is the value of a flag that sounds like one
