@@ -133,18 +133,20 @@ func (v *eventsVerb) onlyPast(ctx context.Context) error {
 // showPast shows what the history has.
 func (v *eventsVerb) showPast(ctx context.Context) error {
 	of := historian{v.env}
-	past, err := of.past(ctx, func(l history.Line) bool {
-		if v.account != "" {
-			return l.Account == v.account
-		}
-		return !l.Time.Before(*v.since)
-	})
-	if err == nil && v.account != "" {
+	var past history.Past
+	var err error
+	if v.account == "" { // of many accounts that is much
+		past, err = of.walk(ctx, func(l history.Line) bool { return !l.Time.Before(*v.since) }, v.pastLine)
+	} else if past, err = of.past(ctx, func(l history.Line) bool { return l.Account == v.account }); err == nil {
 		err = of.isKnown(ctx, v.account, past)
+	}
+	for i := 0; err == nil && i < len(past.Lines); i++ {
+		err = v.pastLine(past.Lines[i])
 	}
 	if err != nil {
 		return err
 	}
+	v.last[false] = v.upTo[false]
 	if past.Gone && past.From.After(*v.since) {
 		v.warn("the history begins at %s; what was before that is gone from it, and may be in the log", moment.Text(past.From, v.now(), false))
 	}
@@ -152,25 +154,24 @@ func (v *eventsVerb) showPast(ctx context.Context) error {
 		v.warn("since %s one runs that only observes and keeps no history, so what it has seen is missing here; how things stand is in: tokenkeeper status",
 			moment.Text(since, v.now(), false))
 	}
-	for _, l := range past.Lines {
-		if l.Type == history.RunBegan {
-			clear(v.upTo)
-			v.pastEnds = time.Time{}
-		}
-		act := l.Type == event.Audit
-		v.upTo[act] = max(v.upTo[act], l.Seq)
-		if l.Time.After(v.pastEnds) {
-			v.pastEnds = l.Time
-		}
-		if !l.Happened() || l.Time.Before(*v.since) || act && !v.audit || !v.wants(l.Event) {
-			continue
-		}
-		if err := v.showThen(l.Event); err != nil {
-			return err
-		}
-	}
-	v.last[false] = v.upTo[false]
 	return nil
+}
+
+// pastLine shows a line of the history, if it is about what is asked for.
+func (v *eventsVerb) pastLine(l history.Line) error {
+	if l.Type == history.RunBegan {
+		clear(v.upTo)
+		v.pastEnds = time.Time{}
+	}
+	act := l.Type == event.Audit
+	v.upTo[act] = max(v.upTo[act], l.Seq)
+	if l.Time.After(v.pastEnds) {
+		v.pastEnds = l.Time
+	}
+	if !l.Happened() || l.Time.Before(*v.since) || act && !v.audit || !v.wants(l.Event) {
+		return nil
+	}
+	return v.showThen(l.Event)
 }
 
 func (v *eventsVerb) showThen(ev event.Event) error {

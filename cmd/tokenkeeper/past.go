@@ -22,23 +22,40 @@ type historian struct{ *env }
 // past reads the history of the supervisor that [configured.client] would ask, whether it
 // runs or not: what is wanted of it, as [history.Read] has it.
 func (e historian) past(ctx context.Context, wanted func(history.Line) bool) (history.Past, error) {
+	var lines []history.Line
+	past, err := e.walk(ctx, wanted, func(l history.Line) error { lines = append(lines, l); return nil })
+	past.Lines = lines
+	return past, err
+}
+
+// walk is past for who needs one line after the other, as [history.Walk] has it.
+func (e historian) walk(ctx context.Context, wanted func(history.Line) bool, each func(history.Line) error) (history.Past, error) {
 	dir, guessed, err := e.stateDir()
 	if err != nil {
 		return history.Past{}, err
 	}
-	past, err := history.Read(dir, wanted)
-	if guessed && err == nil && len(past.Lines) == 0 { // it is elsewhere than its socket, as it knows itself
+	var failed error
+	shown := 0
+	one := func(l history.Line) error {
+		shown++
+		failed = each(l)
+		return failed
+	}
+	past, err := history.Walk(dir, wanted, one)
+	if guessed && err == nil && shown == 0 { // it is elsewhere than its socket, as it knows itself
 		if s := e.answered(ctx); s.StateDir != "" {
 			dir, guessed = s.StateDir, false
-			past, err = history.Read(dir, wanted)
+			past, err = history.Walk(dir, wanted, one)
 		}
 	}
 	switch {
+	case failed != nil:
+		return past, failed
 	case errors.Is(err, fs.ErrPermission):
 		return past, fmt.Errorf("the history is for root and the user who runs the supervisor: %w", err)
 	case err != nil:
 		return past, fmt.Errorf("the history can't be read: %w", err)
-	case guessed && len(past.Lines) == 0:
+	case guessed && shown == 0:
 		return past, usageErrorf("there is no history in %s, beside the control socket: name the configuration with -c, which tells the state directory", dir)
 	}
 	for _, err := range past.Unread {

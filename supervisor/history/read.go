@@ -37,6 +37,15 @@ func (p Past) Has(account string) bool {
 // begins and ends, and when a run was heard of last. None at all is no error: there has been no
 // supervisor yet. It fails if nothing of it can be read.
 func Read(stateDir string, wanted func(Line) bool) (Past, error) {
+	var lines []Line
+	past, err := Walk(stateDir, wanted, func(l Line) error { lines = append(lines, l); return nil })
+	past.Lines = lines
+	return past, err
+}
+
+// Walk is Read for who needs one line after the other, and not all of them in memory: each
+// gets them, and the Past has none. An error of each ends it, and is returned.
+func Walk(stateDir string, wanted func(Line) bool, each func(Line) error) (Past, error) {
 	r := ring{stateDir, most / 2}
 	const tries = 3
 	var before, after part
@@ -54,16 +63,21 @@ func Read(stateDir string, wanted func(Line) bool) (Past, error) {
 	if failed := errors.Join(after.err, before.err); failed != nil && after.info == nil && before.info == nil {
 		return Past{}, failed
 	}
-	to := reader{wanted: wanted}
+	to := reader{wanted: wanted, each: each}
 	if after.info == nil || before.info == nil || !os.SameFile(after.info, before.info) {
 		for l := range before.lines {
-			to.take(l)
+			if to.take(l); to.failed != nil {
+				return to.Past, to.failed
+			}
 		}
 	}
-	repeated := len(to.Lines) > 0
+	repeated := to.begun
 	for l := range after.lines {
-		if !l.Again || !repeated {
-			to.take(l)
+		if l.Again && repeated {
+			continue
+		}
+		if to.take(l); to.failed != nil {
+			return to.Past, to.failed
 		}
 	}
 	to.heard()
@@ -73,13 +87,17 @@ func Read(stateDir string, wanted func(Line) bool) (Past, error) {
 			to.Unread = append(to.Unread, err)
 		}
 	}
-	return to.Past, nil
+	return to.Past, to.failed
 }
 
 // reader takes the lines in their order.
 type reader struct {
 	Past
 	wanted func(Line) bool
+	each   func(Line) error
+	// failed is what each has returned. begun: it has got a line.
+	failed error
+	begun  bool
 	// ended: no supervisor runs then, as far as that was written.
 	ended bool
 	// newest of those that were left out since the last that was not; nil: none was.
@@ -87,7 +105,7 @@ type reader struct {
 }
 
 func (r *reader) take(l Line) {
-	first := len(r.Lines) == 0
+	first := !r.begun
 	if first {
 		r.Gone = l.Again
 	}
@@ -106,13 +124,19 @@ func (r *reader) take(l Line) {
 		r.ended = true
 	}
 	r.newest = nil
-	r.Lines = append(r.Lines, l)
+	r.give(l)
+}
+
+func (r *reader) give(l Line) {
+	if r.begun = true; r.failed == nil {
+		r.failed = r.each(l)
+	}
 }
 
 // heard adds the line by which it is known until when the run was heard of.
 func (r *reader) heard() {
 	if r.newest != nil {
-		r.Lines = append(r.Lines, *r.newest)
+		r.give(*r.newest)
 		r.newest = nil
 	}
 }
