@@ -19,10 +19,12 @@ func TestReloadReshapesWhatASinkHas(t *testing.T) {
 	t.Parallel()
 	r, s, schwab, saxo := startBoth(t)
 	path := s.path("more.json")
+	yaml := func(keys string) string {
+		return bothYAML(schwab, saxo, "before_expiry: 5m") + fmt.Sprintf("  more: {type: file, path: %q, accounts: [%s]%s}\n", path, saxoAccount, keys)
+	}
 	reload := func(keys string) {
 		t.Helper()
-		s.configure(t, bothYAML(schwab, saxo, "before_expiry: 5m")+
-			fmt.Sprintf("  more: {type: file, path: %q, accounts: [%s]%s}\n", path, saxoAccount, keys))
+		s.configure(t, yaml(keys))
 		if got := s.tool(t, "", "reload"); got.code != exitOK {
 			t.Fatalf("%s: exit code %d\n%s%s", keys, got.code, got.stdout, got.stderr)
 		}
@@ -59,6 +61,18 @@ func TestReloadReshapesWhatASinkHas(t *testing.T) {
 	}
 	if n := saxo.Account(saxoAccount).Posts; n != 0 {
 		t.Errorf("%d requests", n)
+	}
+	r.Stop()
+
+	// Over a restart, too.
+	s.configure(t, yaml(", format: saxo-cache"))
+	r = startRun(t, s)
+	waittest.Until(t, "the file in another format", func() bool {
+		text, err := os.ReadFile(path)
+		return err == nil && strings.Contains(string(text), `"token_expiry"`)
+	})
+	if left, err := filepath.Glob(path + ".*"); err != nil || len(left) > 0 {
+		t.Errorf("it left %q", left)
 	}
 	r.Stop()
 }

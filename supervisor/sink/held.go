@@ -97,6 +97,13 @@ func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Deli
 	return nil
 }
 
+// isOurs says whether nothing stands there but what we have written, as far as that can be
+// seen.
+func (b readBack) isOurs(ctx context.Context, rec store.Record, has store.Delivery) bool {
+	_, finding, err := b.look(ctx, rec, readback.Question{Wrote: has})
+	return err == nil && !finding.Unknown()
+}
+
 // guards says whether what the sink holds is looked at before rec is written over it.
 func (b readBack) guards(rec store.Record) bool {
 	return b.ReadBack.BeforeWriting != nil && b.ReadBack.BeforeWriting(rec)

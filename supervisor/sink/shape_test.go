@@ -110,3 +110,41 @@ func TestAnotherShapeIsTriedUntilItIsTaken(t *testing.T) {
 		b.stop()
 	})
 }
+
+// What stands there in the old shape is not taken for damaged; but what another program has
+// put there, or what can't be read, is nothing that we have written.
+func TestOnlyWhatIsOursIsReshaped(t *testing.T) {
+	for name, c := range map[string]struct {
+		holds string
+		rest  bool
+		blind error
+		want  bool
+	}{
+		"nothing":            {"", false, nil, true},
+		"ours":               {"refresh-a-1", false, nil, true},
+		"ours, in another":   {"refresh-a-1", true, nil, true},
+		"another's":          {"theirs", false, nil, false},
+		"another's, cut off": {"theirs", true, nil, false},
+		"what can't be read": {"", false, errors.New("the disk fails"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, out := newRecords(), &shelf{}
+				b := start(t, sink.WorkerConfig{Sink: out, Shape: []string{"json"}}, r)
+				b.refresh("a")
+				pass(time.Minute)
+				b.stop()
+				out.see(c.holds, c.blind)
+				out.rest = c.rest
+				b = start(t, sink.WorkerConfig{Sink: out, Shape: []string{"schwab"}}, r)
+				pass(time.Minute)
+				b.stop()
+				out.mu.Lock()
+				defer out.mu.Unlock()
+				if n := len(out.got); n < 2 || out.got[0].Reshaped || out.got[1].Reshaped != c.want {
+					t.Errorf("%d deliveries: %+v", n, out.got)
+				}
+			})
+		})
+	}
+}

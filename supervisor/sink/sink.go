@@ -70,7 +70,7 @@ type Delivery struct {
 	Version uint64
 	// Again: it is wanted delivered to whoever has it already.
 	Again bool
-	// Reshaped: what we have put there is written in another way, which its reader in this
+	// Reshaped: what stands there is ours, written in another way, which its reader in this
 	// one may take for damaged.
 	Reshaped bool
 	// Document is what the sink may see: its field policy is already applied.

@@ -70,7 +70,7 @@ func (s tokens) item(rec store.Record) item {
 				return err
 			}
 			d := s.delivery(rec)
-			d.Again, d.Reshaped = wanted != noWish, s.reshaped(has)
+			d.Again, d.Reshaped = wanted != noWish, s.reshaped(has) && readBack(s).isOurs(ctx, rec, has)
 			return s.Sink.Deliver(ctx, d)
 		},
 	}
