@@ -270,7 +270,7 @@ func (u unit) addFolders(environ []string) []string {
 		var paths []string
 		for _, setting := range u.settings {
 			if key, value, _ := strings.Cut(setting, "="); key == f.setting {
-				for _, folder := range strings.Fields(value) {
+				for folder := range strings.FieldsSeq(value) {
 					folder, _, _ = strings.Cut(folder, ":") // what follows is a link to it
 					paths = append(paths, filepath.Join(f.in, folder))
 				}

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -25,7 +26,7 @@ func ShapeOf(c config.Sink) []string {
 // shapeOf names the shape in which a sink gets tokens, for the ledger.
 func shapeOf(content []string, s Sink) string {
 	if shaped, ok := s.(Shaped); ok {
-		content = append(content[:len(content):len(content)], shaped.Shape()...)
+		content = append(slices.Clip(content), shaped.Shape()...)
 	}
 	return AddressOf("shape", content...)[len("at "):]
 }
