@@ -148,6 +148,7 @@ func TestASilentDiskNamesWhatDidNotHappen(t *testing.T) {
 					t.Errorf("%q", said)
 				}
 				disk.lives()
+				time.Sleep(2 * time.Minute) // for whatever else has waited for the lock
 				g.ends(t)
 			})
 		})

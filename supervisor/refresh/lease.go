@@ -122,10 +122,8 @@ func (a *leased) release() {
 	}
 	a.wish.missed, a.wish.anew = false, false
 	a.wish.serve(newestOf(a.state()).Version)
-	switch now := a.keeper.clock.Now(); {
-	case a.state().IsCut():
-	case a.wish.asked():
-		a.plan.dueAt(now.Wall, now)
+	switch {
+	case a.state().IsCut(), a.turnForAsked():
 	case a.look.wanted:
 		sharer{a}.lookSoon()
 	}

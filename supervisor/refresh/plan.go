@@ -15,10 +15,27 @@ import (
 // when the work on them ends. The caller holds k.mu.
 func planAnew(accounts ...*account) {
 	for _, a := range accounts {
-		if !a.ifIdle(func(a *leased) { a.replan() }) {
+		if !a.ifIdle((*leased).planIdle) {
 			a.wish.anew = true
 		}
 	}
+}
+
+// planIdle plans an account on which nobody is at work. The caller holds k.mu.
+func (a *leased) planIdle() {
+	a.replan()
+	a.turnForAsked()
+}
+
+// turnForAsked gives the account a turn at once if somebody waits for a refresh, whatever it
+// is planned for by itself: the turn says why there is none, if so. The caller holds k.mu.
+func (a *leased) turnForAsked() bool {
+	if a.state().IsCut() || !a.wish.asked() {
+		return false
+	}
+	now := a.keeper.clock.Now()
+	a.plan.dueAt(now.Wall, now)
+	return true
 }
 
 // plan puts the account at its due time, or out of the heap if only a person
