@@ -123,7 +123,7 @@ func (a *leased) release() {
 	a.wish.missed, a.wish.anew = false, false
 	a.wish.serve(newestOf(a.state()).Version)
 	switch {
-	case a.state().IsCut(), a.turnForAsked():
+	case a.state().IsCut(), delayed{a}.turnForAsked():
 	case a.look.wanted:
 		sharer{a}.lookSoon()
 	}

@@ -153,7 +153,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 		for _, a := range k.accounts {
 			a.wish.unmet = !a.ifIdle(func(a *leased) { // otherwise its record is in other hands, and release does it
 				a.apply()
-				a.planIdle()
+				planIdle(a)
 			})
 		}
 	}

@@ -15,21 +15,21 @@ import (
 // when the work on them ends. The caller holds k.mu.
 func planAnew(accounts ...*account) {
 	for _, a := range accounts {
-		if !a.ifIdle((*leased).planIdle) {
+		if !a.ifIdle(planIdle) {
 			a.wish.anew = true
 		}
 	}
 }
 
 // planIdle plans an account on which nobody is at work. The caller holds k.mu.
-func (a *leased) planIdle() {
+func planIdle(a *leased) {
 	a.replan()
-	a.turnForAsked()
+	delayed{a}.turnForAsked()
 }
 
 // turnForAsked gives the account a turn at once if somebody waits for a refresh, whatever it
 // is planned for by itself: the turn says why there is none, if so. The caller holds k.mu.
-func (a *leased) turnForAsked() bool {
+func (a delayed) turnForAsked() bool {
 	if a.state().IsCut() || !a.wish.asked() {
 		return false
 	}
