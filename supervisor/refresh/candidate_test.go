@@ -95,7 +95,7 @@ func TestALoginOfAnotherPersonWaits(t *testing.T) {
 			!got.Token.RefreshToken.Equal(waiting.Token.RefreshToken) || !got.LoginAt.Equal(waiting.LoginAt) || got.Attempt != waiting.Attempt {
 			t.Errorf("confirmed: %+v", got)
 		}
-		if stored := r.record("one"); stored.Version != got.Version || stored.Candidate != nil {
+		if stored := r.record("one"); stored.Version < got.Version || stored.Candidate != nil { // it may have been refreshed already: see below
 			t.Errorf("stored: version %d, candidate %v", stored.Version, stored.Candidate)
 		}
 		if !got.Replaced(rec.Token.RefreshToken.Fingerprint()) {
