@@ -1,15 +1,18 @@
 package supervisor
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/explain"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/history"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // What every supervisor writes down is enough to explain by, when it has ended.
@@ -74,6 +77,59 @@ func TestReloadNotesHowNewAccountsStand(t *testing.T) {
 		}
 		got := explain.Explain(past.Lines, explain.Question{Account: "new", At: asked, Now: asked, Answers: true})
 		if said := strings.Join(got.Sentences, " "); got.Verdict != explain.None || !strings.Contains(said, "had no token yet") || !strings.HasSuffix(said, "tokenkeeper import new FILE).") {
+			t.Errorf("%s: %s", got.Verdict, said)
+		}
+	})
+}
+
+// Of more accounts than it is noted how they stand, it is of one whose revocation a death has
+// cut off, and of it alone.
+func TestOfManyThoseInDoubtAreNoted(t *testing.T) {
+	c := newConsumers(t)
+	yaml := strings.Builder{}
+	yaml.WriteString("accounts:\n")
+	for i := range history.MostStanding + 1 {
+		fmt.Fprintf(&yaml, "  a%d: {provider: one, client_id: app-key, client_secret: app-secret}\n", i)
+	}
+	yaml.WriteString("sinks:\n" + c.sinkYAML("hook", ""))
+	synctest.Test(t, func(t *testing.T) {
+		asked := time.Now().Add(-time.Minute)
+		w := newWorld(t, c, yaml.String(), func(w *world, _ *Options) {
+			kept, err := store.Open(w.path("disk/state"), store.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = kept.Close() }()
+			for _, name := range []string{"a7", "a8"} {
+				rec := store.Record{Account: name, Provider: "one"}.Next(sdk.Token{
+					AccessToken: sdk.NewSecret("access-" + name), RefreshToken: sdk.NewSecret("refresh-" + name), IssuedAt: asked, Lifetime: time.Hour,
+				}, store.OriginLogin, "login-"+name, asked)
+				if name == "a7" {
+					rec.Health.RevokeAsked = asked
+				}
+				if err := kept.Commit(t.Context(), rec); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		time.Sleep(time.Second)
+		at := time.Now()
+		w.end()
+		past, err := history.Read(w.path("disk/state"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stood []string
+		for _, l := range past.Lines {
+			if l.Type == history.Stands {
+				stood = append(stood, l.Account)
+			}
+		}
+		if !slices.Equal(stood, []string{"a7"}) {
+			t.Errorf("it is noted of %v how they stood", stood)
+		}
+		got := explain.Explain(past.Lines, explain.Question{Account: "a7", At: at, Now: at, Answers: true})
+		if said := strings.Join(got.Sentences, " "); got.Verdict != explain.Valid || !strings.Contains(said, "a revocation of its login was sent, and its outcome is unknown") {
 			t.Errorf("%s: %s", got.Verdict, said)
 		}
 	})

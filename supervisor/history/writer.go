@@ -72,8 +72,8 @@ func (w *Writer) Began(version string) {
 const (
 	// mostNamed is of how many accounts, and sinks, it is noted by name that they are configured.
 	mostNamed = 500
-	// MostStanding is of how many it is noted how they stand: a row of restarts must leave
-	// what was before it.
+	// MostStanding is of how many it is to be noted how they stand: a row of restarts must
+	// leave what was before it.
 	MostStanding = 100
 )
 
@@ -91,11 +91,8 @@ func (w *Writer) Configured(accounts, sinks []string) {
 }
 
 // Stand notes how accounts stand when the run begins, or when they come into its configuration,
-// each a line that has no time and no type.
+// each a line that has no time and no type: [MostStanding] at most.
 func (w *Writer) Stand(when string, accounts []Line) {
-	if len(accounts) > MostStanding {
-		return
-	}
 	for _, l := range accounts {
 		l.Type, l.Message = Stands, when
 		w.tell(l)
