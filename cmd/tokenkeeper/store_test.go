@@ -92,7 +92,7 @@ func TestStoreVerbs(t *testing.T) {
 	if err := errors.Join(os.WriteFile(kept+".junk", []byte("no store at all"), 0o600), os.Rename(aside, file)); err != nil {
 		t.Fatal(err)
 	}
-	if out := run(exitFailure, "store", "inspect", kept+".junk"); !strings.Contains(out, "is damaged, or no store") || strings.Contains(out, "0001") {
+	if out := run(exitFailure, "store", "inspect", kept+".junk"); !strings.Contains(out, "is damaged, or no store") || strings.Contains(strings.ReplaceAll(out, kept, ""), "0001") { // a path may hold that by chance
 		t.Errorf("inspected what is none:\n%s", out)
 	}
 	if err := os.Truncate(file, 10_000); err != nil {
