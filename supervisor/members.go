@@ -69,13 +69,15 @@ type hand struct {
 func newCrew(log *slog.Logger) *crew { return &crew{log: log, hands: map[post]*hand{}} }
 
 // add gives a post to a member, which runs as soon as the crew does. Whoever had the
-// post has left it.
-func (c *crew) add(p post, m member) {
+// post has left it. late: its stage has ended, and so it never runs.
+func (c *crew) add(p post, m member) (late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := &hand{member: m, done: make(chan struct{})}
 	c.hands[p] = h
 	c.start(p, h)
+	stage := c.running[p.stage]
+	return stage != nil && stage.Err() != nil
 }
 
 // start runs a member if its stage does. The caller holds mu.

@@ -48,7 +48,9 @@ func (s *Supervisor) postAll() {
 // postProvider gives their posts to a provider and to who watches the shared files of its
 // accounts.
 func (s *Supervisor) postProvider(there *roster.Present, name string) {
-	s.crew.add(providerPost(name), there.Members[name])
+	if late := s.crew.add(providerPost(name), there.Members[name]); late {
+		there.Members[name].Drop()
+	}
 	for _, a := range there.Config.AccountsOf(name) {
 		if a.SharedFile != nil {
 			s.crew.add(sharedPost(a.Name), s.shared.Watch(a.Name))

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +19,8 @@ import (
 // This file changes what runs into what the configuration's file says by now. Nothing is
 // ended before the whole of it was read and all that can be tried was tried, and what does
 // not differ is not touched. A provider of which something differs is made anew with its
-// accounts, as at a start, from what the store has; so is a sink.
+// accounts, as at a start, from what the store has, and so is a sink; its process goes on
+// where its program and settings are the same.
 
 // ErrReload is of a configuration that can't be used while the supervisor runs. Nothing
 // was changed.
@@ -122,20 +121,25 @@ type change struct {
 	what difference.Difference
 	was  *roster.Present
 	// providers and sinks are those that are ended, if they are there, and made anew, if
-	// they will be. heartbeat: so is that.
+	// they will be. heartbeat: so is that. Those of the providers in kept are only asked to
+	// keep other accounts, or as another configuration wants it, and go on with their process.
 	providers, sinks []string
 	heartbeat        bool
+	kept             []string
 }
 
 // prepare builds what can be built while everything runs.
 func (s *Supervisor) prepare(ctx context.Context, cfg *config.Config) (change, error) {
 	was := s.roster.Now()
-	c := change{builder{s, roster.Nobody(cfg)}, difference.Between(was.Config, cfg), was, nil, nil, false}
+	c := change{builder{s, roster.Nobody(cfg)}, difference.Between(was.Config, cfg), was, nil, nil, false, nil}
 	if len(c.what.Fixed) > 0 {
 		return c, fmt.Errorf("%s can't change while it runs: restart the service, or take that back", strings.Join(c.what.Fixed, ", "))
 	}
 	everything := slices.ContainsFunc(c.what.Keys, func(key string) bool { return !isOwn(key, "alerts") && !isOwn(key, "heartbeat") && key != "reload" })
 	c.providers = c.differing(everything)
+	if !everything {
+		c.kept = c.keepingProcesses()
+	}
 	c.sinks = c.differingSinks(everything)
 	c.heartbeat = slices.ContainsFunc(c.what.Keys, func(key string) bool { return isOwn(key, "heartbeat") })
 	c.keep()
@@ -156,73 +160,6 @@ func (s *Supervisor) prepare(ctx context.Context, cfg *config.Config) (change, e
 		return c, c.addHeartbeat()
 	}
 	return c, nil
-}
-
-// isOwn says whether a key is of that section.
-func isOwn(key, section string) bool { return key == section || strings.HasPrefix(key, section+".") }
-
-// differing are the providers of which something differs, their accounts included.
-func (c change) differing(everything bool) (names []string) {
-	all := slices.Concat(c.was.Config.ProviderNames(), c.of.Config.ProviderNames())
-	slices.Sort(all)
-	for _, name := range slices.Compact(all) {
-		_, there := c.was.Members[name]
-		if everything || !there || !slices.Equal(ofProvider(c.was, name), ofProvider(c.of, name)) || c.changes(c.what.Providers, name) ||
-			slices.ContainsFunc(ofProvider(c.of, name), func(account string) bool {
-				return c.changes(c.what.Accounts, account) || c.of.Account(c.of.Config.Accounts[account]).WholeGrant != c.was.Account(c.was.Config.Accounts[account]).WholeGrant
-			}) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// ofProvider are the names of a provider's accounts, in order.
-func ofProvider(p *roster.Present, provider string) []string {
-	names := roster.Names(p.Config.AccountsOf(provider))
-	slices.Sort(names)
-	return names
-}
-
-func (c change) changes(s difference.Section, name string) bool {
-	return slices.ContainsFunc(s.Changed, func(c difference.Change) bool { return c.Name == name })
-}
-
-// differingSinks are the sinks of which something differs, or which get the tokens of
-// other accounts.
-func (c change) differingSinks(everything bool) (names []string) {
-	all := slices.Concat(slices.Collect(maps.Keys(c.was.Config.Sinks)), slices.Collect(maps.Keys(c.of.Config.Sinks)))
-	slices.Sort(all)
-	for _, name := range slices.Compact(all) {
-		before, there := c.was.Config.Sinks[name]
-		after, stays := c.of.Config.Sinks[name]
-		if everything || !there || !stays || c.changes(c.what.Sinks, name) ||
-			!reflect.DeepEqual(roster.Names(c.was.Config.SinkAccounts(before)), roster.Names(c.of.Config.SinkAccounts(after))) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// keep takes over everybody who is not made anew.
-func (c change) keep() {
-	for name, m := range c.was.Members {
-		if !slices.Contains(c.providers, name) {
-			c.of.Members[name], c.of.Keepers[name], c.of.Beats[name] = m, c.was.Keepers[name], c.was.Beats[name]
-		}
-	}
-	for name, w := range c.was.Workers {
-		if slices.Contains(c.sinks, name) {
-			continue
-		}
-		c.of.Workers[name] = w
-		if p, ok := c.was.Plugins[name]; ok {
-			c.of.Plugins[name] = p
-		}
-	}
-	if !c.heartbeat {
-		c.of.Heartbeat = c.was.Heartbeat
-	}
 }
 
 // trying is how long a disk may take to say whether a provider can be made.
@@ -297,6 +234,9 @@ func (c change) make(ctx context.Context) (err error) {
 
 func (c change) endProviders() {
 	ending := []post{restorePost}
+	for _, name := range c.kept {
+		c.was.Members[name].Keep()
+	}
 	for _, name := range c.providers {
 		ending = append(ending, providerPost(name))
 		for _, a := range c.was.Config.AccountsOf(name) {
@@ -331,6 +271,9 @@ func (c change) addProviders(ctx context.Context) (err error) {
 		}
 		if was, ok := c.was.Keepers[name]; ok {
 			c.of.Keepers[name].TakeOver(was)
+		}
+		if slices.Contains(c.kept, name) {
+			c.of.Members[name].Succeed(c.was.Members[name])
 		}
 	}
 	return nil

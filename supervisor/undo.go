@@ -42,7 +42,7 @@ func panicked(log *slog.Logger, v any) error {
 
 // back is that way, to who was there and was kept.
 func (c change) back() change {
-	back := change{builder{c.s, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
+	back := change{builder{c.s, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false, nil}
 	back.keep()
 	return back
 }
@@ -80,6 +80,7 @@ func (c change) undo(ctx context.Context, why error, restore func()) error {
 		k, err := refresh.Again(ctx, c.was.Keepers[name])
 		if err != nil {
 			failed = append(failed, fmt.Sprintf("provider %s: %v", name, err))
+			m.Drop()
 			continue
 		}
 		back.of.Keepers[name], back.of.Beats[name] = k, back.newBeats(name, k)

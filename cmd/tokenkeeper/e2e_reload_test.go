@@ -85,8 +85,14 @@ func TestReload(t *testing.T) {
 	if err := changing.Wait(); err != nil || !strings.Contains(inOneLine(said.String()), "changed account "+schwabAccount+" refresh.before_expiry") {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
-	schwabProcess.mustHaveEnded()
-	schwabProcess = r.providerProcess("schwab")
+	schwabGoesOn := func(when string) {
+		t.Helper()
+		is := provider(r.until(func(st control.Status) bool { return provider(st, "schwab").State == control.ProviderRunning }), "schwab")
+		if is.PID != schwabProcess.pid || is.Generation != 1 || is.Restarts != 0 || is.Crashes != 0 {
+			t.Errorf("%s: schwab's process %d was replaced: %+v", when, schwabProcess.pid, is.Status)
+		}
+	}
+	schwabGoesOn("a change of its account")
 	r.delivered(schwabAccount, 2)
 	sameAsBefore("a change of schwab's account")
 	if c := schwab.Account(schwabAccount); c.Posts != 1 || c.Answered != 1 || c.CutProcessed != 0 {
@@ -103,9 +109,7 @@ func TestReload(t *testing.T) {
 	reload(exitOK, "new sink more")
 	r.deliveredTo(saxoAccount, "more", 1)
 	sameAsBefore("a new sink")
-	if now := r.providerProcess("schwab"); now.pid != schwabProcess.pid {
-		t.Error("schwab's process was replaced for a new sink")
-	}
+	schwabGoesOn("a new sink")
 	if after := written(t, s.path(saxoAccount+".json")); !after.Equal(before) {
 		t.Errorf("a sink that was not changed was delivered to at %s, and then at %s", before, after)
 	}
@@ -115,7 +119,14 @@ func TestReload(t *testing.T) {
 	s.logIn(t, schwab, "schwab-two", format.Schwab)
 	r.delivered("schwab-two", 1)
 	r.refreshed("schwab-two")
+	schwabGoesOn("a new account")
 	sameAsBefore("a new account")
+
+	// What the process itself is started with changes.
+	s.configure(t, yaml+"providers: {schwab: {max_in_flight: 3}}\n")
+	reload(exitOK, "changed provider schwab")
+	schwabProcess.mustHaveEnded()
+	sameAsBefore("a change of the other provider")
 
 	s.configure(t, yaml)
 	if err := unix.Kill(r.PID, unix.SIGHUP); err != nil {

@@ -15,8 +15,9 @@ import (
 )
 
 // A plugin's program vanishes while it is asked who it is, and so its provider can't be
-// made anew once the old one was ended: everybody else goes on as before, it is said what is
-// missing, and when the program is back a reload brings its provider back too.
+// made anew once the old one was ended: everybody else goes on as before, and so does its
+// process, if it would have stayed. It is said what is missing, and when the program is back
+// a reload brings its provider back too.
 func TestReloadWhoseProgramVanishes(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
@@ -45,16 +46,29 @@ func TestReloadWhoseProgramVanishes(t *testing.T) {
 	r.until(func(st control.Status) bool { return deliveredAll(st, logins, 2) })
 	before := r.providerProcess("acme")
 
-	write(t, doom, "")
+	refused := func(yaml string) {
+		t.Helper()
+		install()
+		write(t, doom, "")
+		s.configure(t, yaml)
+		got := s.tool(t, "", "reload")
+		if text := inOneLine(got.stderr); got.code != exitFailure || !strings.Contains(text, "goes on with the one that it has: provider acme: ") || !strings.Contains(text, "put the plugin there") {
+			t.Fatalf("%+v", got)
+		}
+	}
 	changed := strings.ReplaceAll(thirdPartyYAML(logins, ""), "settings: {", "refresh: {before_expiry: 6m}, settings: {")
 	if changed == thirdPartyYAML(logins, "") {
 		t.Fatal("nothing is changed")
 	}
-	s.configure(t, changed)
-	got := s.tool(t, "", "reload")
-	if text := inOneLine(got.stderr); got.code != exitFailure || !strings.Contains(text, "goes on with the one that it has: provider acme: ") || !strings.Contains(text, "put the plugin there") {
-		t.Fatalf("%+v", got)
+	refused(changed)
+	if is := r.providerProcess("acme"); is.pid != before.pid {
+		t.Errorf("process %d of acme was replaced by %d", before.pid, is.pid)
 	}
+	r.refreshed("acme-main")
+	r.until(func(st control.Status) bool { return deliveredAll(st, logins[1:], 3) })
+
+	changed += "providers: {acme: {max_in_flight: 3}}\n" // with which it is started
+	refused(changed)
 	before.mustHaveEnded()
 	r.refreshed("schwab-main")
 	r.until(func(st control.Status) bool { return deliveredAll(st, logins[:1], 3) })
@@ -62,7 +76,7 @@ func TestReloadWhoseProgramVanishes(t *testing.T) {
 		p := provider(st, "acme")
 		return p.State == control.ProviderParked || p.State == control.ProviderBackoff || p.State == control.ProviderCrashing
 	})
-	if account(st, "acme-main").Version != 2 || !strings.Contains(provider(st, "acme").LastError, acmeBinary) {
+	if account(st, "acme-main").Version != 3 || !strings.Contains(provider(st, "acme").LastError, acmeBinary) {
 		t.Errorf("of acme: %+v, %+v", account(st, "acme-main"), provider(st, "acme"))
 	}
 	status := s.tool(t, "", "status")
@@ -85,7 +99,7 @@ func TestReloadWhoseProgramVanishes(t *testing.T) {
 		r.refreshed(l.account)
 	}
 	r.until(func(st control.Status) bool {
-		return deliveredAll(st, logins[1:], 3) && deliveredAll(st, logins[:1], 4)
+		return deliveredAll(st, logins, 4)
 	})
 	stop(t, s, r)
 	for _, l := range logins {

@@ -28,17 +28,19 @@ func TestKilledInAReload(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
 	r, s, schwab, saxo := startBoth(t)
-	yaml := func(before string) string { return bothYAML(schwab, saxo, "before_expiry: "+before) }
+	yaml := func(inFlight string) string { // with which a process is started
+		return bothYAML(schwab, saxo, "before_expiry: 5m") + "providers: {schwab: {max_in_flight: " + inFlight + "}, saxo: {max_in_flight: " + inFlight + "}}\n"
+	}
 	version := uint64(1) // of schwab's account
 	for _, moment := range []struct {
-		name, before string
+		name, inFlight string
 		// hold keeps the request of schwab's account open that is waited for; nil: there is
 		// none, and the kill comes when its new provider serves.
 		hold func(account string) *brokersim.Gate
 	}{
-		{"a request is open that was not processed", "6m", schwab.HoldNext},
-		{"a request is open that was processed", "7m", schwab.HoldNextAnswer},
-		{"the new providers were just made", "8m", nil},
+		{"a request is open that was not processed", "6", schwab.HoldNext},
+		{"a request is open that was processed", "7", schwab.HoldNextAnswer},
+		{"the new providers were just made", "8", nil},
 	} {
 		schwabProcess, saxoProcess := r.providerProcess("schwab"), r.providerProcess("saxo")
 		var gate *brokersim.Gate
@@ -48,7 +50,7 @@ func TestKilledInAReload(t *testing.T) {
 			came(t, gate.Entered, "the request is open")
 			version++
 		}
-		s.configure(t, yaml(moment.before))
+		s.configure(t, yaml(moment.inFlight))
 		served := strings.Count(r.Stderr(), "provider schwab ")
 		reload, said := s.beginReload(t)
 		if saxoProcess.mustEnd(); gate != nil { // which waits for nothing, and was ended together with schwab's

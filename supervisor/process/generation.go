@@ -13,13 +13,50 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// generation is one run of the process, from its start to its exit. It
-// returns why it ended, never nil.
+// generation is one run of the process, from its start to its exit, or what a member has
+// of one that goes on with its successor. It returns why it ended, never nil.
 func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
+	r, kept := m.succession.next(len(waiters) > 0, m.cfg.Health.EndGrace)
+	if kept {
+		m.progress.goesOn()
+	} else {
+		m.progress.gone()
+		var err error
+		if r, err = m.begin(ctx, waiters); err != nil {
+			return err
+		}
+	}
+	m.opened()
+
+	why, finished := m.serve(ctx, r.in)
+	if finished && ctx.Err() != nil && m.keeps.Load() && !await(r.in.Exited(), 0) {
+		m.succession.keep(r)
+		return why
+	}
+	grace := m.cfg.Health.EndGrace
+	if !finished {
+		// The process may still hear out an attempt whose caller is gone.
+		grace = min(grace+max(0, time.Until(m.cfg.Work.Latest())), m.cfg.Health.DrainGrace)
+	}
+	m.progress.stopping()
+	r.in.End(grace)
+	m.progress.gone()
+	if errors.Is(why, errRestart) || ctx.Err() != nil {
+		m.publish(slog.LevelInfo, event.Event{
+			Type: events[m.cfg.Kind].stopped,
+			Message: fmt.Sprintf("%s has ended: generation %d, after %s",
+				m, r.generation, time.Since(r.began).Round(time.Second)),
+		})
+	}
+	return why
+}
+
+// begin starts a process, which serves then.
+func (m *Member) begin(ctx context.Context, waiters []*waiter) (running, error) {
 	number := m.progress.starting()
 	in, id, err := m.start(ctx)
 	if err != nil {
-		return err
+		return running{}, err
 	}
 	began := time.Now()
 	var from *started
@@ -38,25 +75,7 @@ func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
 		w.result = Restarted{OldPID: w.oldPID, PID: in.PID(), Generation: number}
 	}
 	answer(waiters, nil)
-	m.opened()
-
-	why, finished := m.serve(ctx, in)
-	grace := m.cfg.Health.EndGrace
-	if !finished {
-		// The process may still hear out an attempt whose caller is gone.
-		grace = min(grace+max(0, time.Until(m.cfg.Work.Latest())), m.cfg.Health.DrainGrace)
-	}
-	m.progress.stopping()
-	in.End(grace)
-	m.progress.gone()
-	if errors.Is(why, errRestart) || ctx.Err() != nil {
-		m.publish(slog.LevelInfo, event.Event{
-			Type: events[m.cfg.Kind].stopped,
-			Message: fmt.Sprintf("%s has ended: generation %d, after %s",
-				m, number, time.Since(began).Round(time.Second)),
-		})
-	}
-	return why
+	return running{in, number, began}, nil
 }
 
 // start launches the process and asks it who it is.

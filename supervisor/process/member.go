@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -107,6 +108,9 @@ type Member struct {
 	probe    chan struct{} // a probe was asked for
 	ready    chan struct{}
 	opened   func() // closes ready, once
+	// keeps: its process stays at its end, for who comes after it.
+	keeps      atomic.Bool
+	succession *succession
 }
 
 // New returns a member that [Member.Run] starts.
@@ -129,20 +133,24 @@ func New(cfg Config) *Member {
 		probe:    make(chan struct{}, 1),
 		ready:    ready,
 		opened:   sync.OnceFunc(func() { close(ready) }),
+
+		succession: &succession{},
 	}
 }
 
-// Again returns one that starts the same program as this one, which has returned from
-// [Member.Run]: for other work, and what goes on beside it.
+// Again returns a successor of this one, which has returned from [Member.Run]: for other
+// work, and what goes on beside it.
 func (m *Member) Again(work Work, beside func(context.Context, grpc.ClientConnInterface) error) *Member {
 	c := m.cfg
 	c.Work, c.Beside = work, beside
-	return New(c)
+	next := New(c)
+	next.Succeed(m)
+	return next
 }
 
 // Run loops over generations. It returns when ctx has ended, the calls in
-// flight have finished and the process is gone, and never earlier. It is
-// called once.
+// flight have finished and the process is gone, or kept, and never earlier. It
+// is called once.
 func (m *Member) Run(ctx context.Context) error {
 	defer m.ended()
 	for ctx.Err() == nil {
@@ -232,6 +240,9 @@ func (m *Member) Probe() { signal(m.probe) }
 
 // ended answers whoever still waits for a restart.
 func (m *Member) ended() {
+	if !m.keeps.Load() {
+		m.Drop() // it has ended before it could go on with it
+	}
 	m.progress.stopped()
 	answer(m.restarts.end(), m.errStopped())
 	m.opened()

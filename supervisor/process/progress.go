@@ -56,6 +56,13 @@ func (p *progress) serving(pid int, id identity, from *started) {
 	p.status.Version, p.status.Description, p.status.Sink = id.version, id.provider, id.sink
 }
 
+// goesOn: the process that serves has another member.
+func (p *progress) goesOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status.State = Running
+}
+
 func (p *progress) stopping() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -92,6 +92,14 @@ func (s *Secrets) declare(settings []string) {
 	}
 }
 
+// DeclareAs takes in of which settings another one knows that they are secrets.
+func (s *Secrets) DeclareAs(other *Secrets) {
+	other.mu.RLock()
+	settings := other.declared
+	other.mu.RUnlock()
+	s.declare(settings)
+}
+
 // isDeclared says whether the settings of that name are secrets.
 func (s *Secrets) isDeclared(setting string) bool {
 	s.mu.RLock()
