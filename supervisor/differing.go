@@ -31,14 +31,20 @@ func (c change) differing(everything bool) (names []string) {
 	return names
 }
 
-// keepingProcesses are those of the differing providers whose program and settings stay.
-func (c change) keepingProcesses() (names []string) {
+// keeping are those who differ and whose process does not.
+func (c change) keeping() (k kept) {
 	for _, name := range c.providers {
 		if _, there := c.was.Members[name]; there && len(c.of.Config.AccountsOf(name)) > 0 && !c.changes(c.what.Providers, name) {
-			names = append(names, name)
+			k.providers = append(k.providers, name)
 		}
 	}
-	return names
+	for _, name := range c.sinks {
+		_, was := c.was.Plugins[name]
+		if _, is := c.of.Config.Sinks[name]; was && is && !c.changes(c.what.Sinks, name) {
+			k.sinks = append(k.sinks, name)
+		}
+	}
+	return k
 }
 
 // ofProvider are the names of a provider's accounts, in order.

@@ -60,7 +60,9 @@ func (s *Supervisor) postProvider(there *roster.Present, name string) {
 
 func (s *Supervisor) postSink(there *roster.Present, name string) {
 	if p, ok := there.Plugins[name]; ok {
-		s.crew.add(sinkProcessPost(name), p)
+		if late := s.crew.add(sinkProcessPost(name), p); late {
+			p.Drop()
+		}
 	}
 	s.crew.add(sinkPost(name), there.Workers[name])
 }

@@ -121,26 +121,30 @@ type change struct {
 	what difference.Difference
 	was  *roster.Present
 	// providers and sinks are those that are ended, if they are there, and made anew, if
-	// they will be. heartbeat: so is that. Those of the providers in kept are only asked to
-	// keep other accounts, or as another configuration wants it, and go on with their process.
+	// they will be. heartbeat: so is that.
 	providers, sinks []string
 	heartbeat        bool
-	kept             []string
+	// kept are those of them of which nothing differs but their accounts, and what is
+	// configured of those: their processes go on.
+	kept kept
 }
+
+// kept are names of providers and of sinks.
+type kept struct{ providers, sinks []string }
 
 // prepare builds what can be built while everything runs.
 func (s *Supervisor) prepare(ctx context.Context, cfg *config.Config) (change, error) {
 	was := s.roster.Now()
-	c := change{builder{s, roster.Nobody(cfg)}, difference.Between(was.Config, cfg), was, nil, nil, false, nil}
+	c := change{builder{s, roster.Nobody(cfg)}, difference.Between(was.Config, cfg), was, nil, nil, false, kept{}}
 	if len(c.what.Fixed) > 0 {
 		return c, fmt.Errorf("%s can't change while it runs: restart the service, or take that back", strings.Join(c.what.Fixed, ", "))
 	}
 	everything := slices.ContainsFunc(c.what.Keys, func(key string) bool { return !isOwn(key, "alerts") && !isOwn(key, "heartbeat") && key != "reload" })
 	c.providers = c.differing(everything)
-	if !everything {
-		c.kept = c.keepingProcesses()
-	}
 	c.sinks = c.differingSinks(everything)
+	if !everything {
+		c.kept = c.keeping()
+	}
 	c.heartbeat = slices.ContainsFunc(c.what.Keys, func(key string) bool { return isOwn(key, "heartbeat") })
 	c.keep()
 	for _, name := range c.sinks {
@@ -234,7 +238,7 @@ func (c change) make(ctx context.Context) (err error) {
 
 func (c change) endProviders() {
 	ending := []post{restorePost}
-	for _, name := range c.kept {
+	for _, name := range c.kept.providers {
 		c.was.Members[name].Keep()
 	}
 	for _, name := range c.providers {
@@ -272,7 +276,7 @@ func (c change) addProviders(ctx context.Context) (err error) {
 		if was, ok := c.was.Keepers[name]; ok {
 			c.of.Keepers[name].TakeOver(was)
 		}
-		if slices.Contains(c.kept, name) {
+		if slices.Contains(c.kept.providers, name) {
 			c.of.Members[name].Succeed(c.was.Members[name])
 		}
 	}
@@ -281,11 +285,17 @@ func (c change) addProviders(ctx context.Context) (err error) {
 
 func (c change) endSinks() {
 	var workers, processes []post
+	for _, name := range c.kept.sinks {
+		c.was.Plugins[name].Keep()
+	}
 	for _, name := range c.sinks {
 		workers, processes = append(workers, sinkPost(name)), append(processes, sinkProcessPost(name))
 	}
 	c.s.crew.end(workers...)
 	c.s.crew.end(processes...)
+	for _, name := range c.kept.sinks {
+		c.of.Plugins[name].Succeed(c.was.Plugins[name])
+	}
 	if c.heartbeat {
 		c.s.crew.end(heartbeatPost)
 	}

@@ -42,7 +42,7 @@ func panicked(log *slog.Logger, v any) error {
 
 // back is that way, to who was there and was kept.
 func (c change) back() change {
-	back := change{builder{c.s, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false, nil}
+	back := change{builder{c.s, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false, kept{}}
 	back.keep()
 	return back
 }

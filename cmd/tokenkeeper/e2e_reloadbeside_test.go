@@ -117,6 +117,16 @@ func TestReloadBesideBotsAndAPluginSink(t *testing.T) {
 		t.Errorf("the broker saw %+v, %d of that by bots", c, theirs)
 	}
 
+	// An account comes, whose tokens the sink gets, too.
+	s.configure(t, strings.Replace(yaml("5m"), filesYAML, accountYAML("schwab-two", schwab, schwab.TokenURL(), "before_expiry: 5m")+filesYAML, 1))
+	if got := s.tool(t, "", "reload"); got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	r.until(func(st control.Status) bool { return account(st, "schwab-two").Name != "" })
+	s.logIn(t, schwab, "schwab-two", format.Schwab)
+	r.deliveredTo("schwab-two", "vault", 1)
+	same("a new account")
+
 	// A sink that is a program and changes is made anew, after its deliveries.
 	s.configure(t, strings.Replace(yaml("5m"), "    restore: true\n", "    restore: true\n    accounts: ["+saxoAccount+"]\n", 1))
 	if got := s.tool(t, "", "reload"); got.code != exitOK {

@@ -108,6 +108,15 @@ func New(cfg Config) (*Sink, error) {
 // in flight have finished and the process is gone. It is called once.
 func (s *Sink) Run(ctx context.Context) error { return s.member.Run(ctx) }
 
+// Keep, Succeed and Drop are those of [process.Member], for another sink of the same program.
+func (s *Sink) Keep() { s.member.Keep() }
+
+// Succeed has s go on where was has ended.
+func (s *Sink) Succeed(was *Sink) { s.member.Succeed(was.member) }
+
+// Drop ends a process that was kept, and with which nobody goes on.
+func (s *Sink) Drop() { s.member.Drop() }
+
 // Restart replaces the process and returns when the new one serves. Deliveries
 // in flight finish first.
 func (s *Sink) Restart(ctx context.Context) (process.Restarted, error) { return s.member.Restart(ctx) }
