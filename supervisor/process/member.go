@@ -215,8 +215,14 @@ func (m *Member) Status() Status {
 
 // Restart replaces the process and returns when the new one serves. Calls
 // in flight finish first. It skips the backoff and takes a parked plugin up
-// again. When ctx ends, the restart goes on all the same.
+// again. When ctx ends, the restart goes on all the same. One that runs is not
+// ended for a program that could not be started.
 func (m *Member) Restart(ctx context.Context) (Restarted, error) {
+	if pid := m.progress.now().PID; pid != 0 {
+		if err := m.startable(ctx); err != nil {
+			return Restarted{}, fmt.Errorf("%s was not restarted, and goes on as PID %d: %w", m, pid, err)
+		}
+	}
 	w := m.restarts.ask(m.progress.restart)
 	if w == nil {
 		return Restarted{}, m.errStopped()

@@ -54,7 +54,7 @@ func (c Command) verify(path string, program io.Reader) (sum string, err error) 
 		return sum, &Fault{
 			Kind:    WrongChecksum,
 			Message: fmt.Sprintf("the checksum of %s is %s, and the configuration demands %s", path, sum, strings.ToLower(c.SHA256)),
-			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into %s and restart tokenkeeper; "+
+			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into %s and run: tokenkeeper reload; "+
 				"if not, find out who replaced it, and put the right one back", c.Kind.checksumKey(c.Name)),
 		}
 	}

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"sync"
 )
@@ -92,6 +93,32 @@ func answer(waiters []*waiter, err error) {
 			w.err = err
 			close(w.done)
 		}
+	}
+}
+
+// startable says what would keep a new process from being started from the program that is
+// there now: one that has changed is asked who it is, as at a start. On a disk that is dead it
+// leaves behind who looks.
+func (m *Member) startable(ctx context.Context) error {
+	c, ok := m.cfg.Launcher.(Command)
+	if !ok {
+		return nil
+	}
+	tried := make(chan error, 1)
+	go func() {
+		var err error
+		if m.OldProgram() != "" {
+			_, err = inspect(ctx, c, m.cfg.Type)
+		} else {
+			_, err = c.locate()
+		}
+		tried <- err
+	}()
+	select {
+	case err := <-tried:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

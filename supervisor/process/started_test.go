@@ -18,9 +18,13 @@ import (
 // moveOver puts a file in the place of another one, as mv does.
 func moveOver(t *testing.T, path, text string) {
 	t.Helper()
-	if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o700), os.Rename(path+".new", path)); err != nil {
+	if err := moveOverWith(path, text); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func moveOverWith(path, text string) error {
+	return errors.Join(os.WriteFile(path+".new", []byte(text), 0o700), os.Rename(path+".new", path))
 }
 
 // A process goes on with the program that it was started from when another one takes that
@@ -157,5 +161,72 @@ func TestWhatAProcessWasStartedFrom(t *testing.T) {
 	}
 	if got := (Command{Name: "saxo", Path: ourselves}).startedFrom(ourselves, nil).oldProgram(); got != "" {
 		t.Errorf("of this very program: %s", got)
+	}
+}
+
+// A process that serves is not ended for a program that could not take its place: it goes on,
+// and whoever has asked is told what is wrong.
+func TestRestartOntoWhatCantStart(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := shortDir(t)
+	path := filepath.Join(dir, "plugin")
+	good := fmt.Sprintf("#!/bin/sh\nexec %q provider\n", self)
+	moveOver(t, path, good)
+	sum, err := checksum(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := realCommand(dir, slog.New(slog.DiscardHandler))
+	c.Path, c.Args, c.SHA256 = path, nil, ""
+	pinned := c
+	pinned.SHA256 = sum
+	for name, tt := range map[string]struct {
+		c      Command
+		change func() error
+		want   string
+	}{
+		"it ends at once":           {c, func() error { return moveOverWith(path, "#!/bin/sh\nexit 3\n") }, "exit status 3"},
+		"it is missing":             {c, func() error { return os.Remove(path) }, "does not exist"},
+		"its checksum is not known": {pinned, func() error { return moveOverWith(path, good+"\n") }, "put its checksum into providers.real.sha256 and run: tokenkeeper reload"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			moveOver(t, path, good)
+			m := New(Config{
+				Name: "real", Launcher: tt.c, Work: Refreshing(newCallWork()), Events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
+				Health: HealthPolicy{DescribeTimeout: time.Minute},
+			})
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = m.Run(ctx)
+			}()
+			defer func() {
+				cancel()
+				<-done
+			}()
+			waittest.Until(t, "the process", func() bool { return m.Status().State == Running })
+			was := m.Status()
+			if err := tt.change(); err != nil {
+				t.Fatal(err)
+			}
+			asking, over := waittest.Context(context.Background(), waittest.Patience)
+			defer over()
+			_, err := m.Restart(asking)
+			if want := fmt.Sprintf("provider real was not restarted, and goes on as PID %d: ", was.PID); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("the restart: %v, want %q and %q", err, want, tt.want)
+			}
+			if got := m.Status(); got.PID != was.PID || got.Generation != 1 || got.State != Running {
+				t.Errorf("it does not go on: %+v", got)
+			}
+			moveOver(t, path, good)
+			if got, err := m.Restart(asking); err != nil || got.OldPID != was.PID || got.Generation != 2 {
+				t.Errorf("once that is mended: %+v, %v", got, err)
+			}
+		})
 	}
 }
