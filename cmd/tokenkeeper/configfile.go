@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -208,18 +209,57 @@ func answers(socket string) bool {
 	return true
 }
 
+// answersAt says whether somebody listens where the supervisor of a configuration would.
+func answersAt(cfg *config.Config) bool {
+	c := clientOf(cfg)
+	defer c.Close()
+	return answers(c.Socket())
+}
+
 // socketOf reads no more of a configuration than what names the control
 // socket: whoever asks a running supervisor need not have the secrets in his
 // environment that the supervisor has, and a file that is being edited must
 // not keep anybody from looking. Its readers name accounts, which are not read.
+// Of one that is no YAML as a whole the sections count that name the socket, if
+// somebody answers there.
 func socketOf(path string, asker *mounts.Asker) (*config.Config, error) {
 	data, err := config.Read(path)
 	if err != nil {
 		return nil, err
 	}
+	cfg, err := socketIn(data, path, asker)
+	if errors.Is(err, errNotYAML) {
+		if part, broken := socketIn(sectionsOf(data, "state_dir", "fallback_dir", "control"), path, asker); broken == nil && answersAt(part) {
+			return part, nil
+		}
+	}
+	return cfg, err
+}
+
+// errNotYAML is of a file of which nothing can be read as a whole.
+var errNotYAML = errors.New("is not valid YAML")
+
+// sectionsOf is what stands in a file in the sections of some keys, by its lines alone: one
+// goes on until a line begins without a space.
+func sectionsOf(data []byte, keys ...string) (part []byte) {
+	within := false
+	for line := range bytes.Lines(data) {
+		if !strings.ContainsRune(" \t\r\n#", rune(line[0])) {
+			key, _, _ := strings.Cut(string(line), ":")
+			within = slices.Contains(keys, strings.TrimSpace(key))
+		}
+		if within {
+			part = append(part, line...)
+		}
+	}
+	return part
+}
+
+// socketIn is what [socketOf] reads of the file at path.
+func socketIn(data []byte, path string, asker *mounts.Asker) (*config.Config, error) {
 	var all map[string]yaml.Node
 	if err := yaml.Unmarshal(data, &all); err != nil {
-		return nil, fmt.Errorf("%s is not valid YAML: run \"tokenkeeper check\"", path) // err may quote a secret
+		return nil, fmt.Errorf("%s %w: run \"tokenkeeper check\"", path, errNotYAML) // err may quote a secret
 	}
 	for key := range all {
 		if key != "state_dir" && key != "fallback_dir" && key != "control" {
@@ -238,6 +278,7 @@ func socketOf(path string, asker *mounts.Asker) (*config.Config, error) {
 	}
 	var part []byte // what is left of the file; an empty map would be "{}"
 	if len(all) > 0 {
+		var err error
 		if part, err = yaml.Marshal(all); err != nil {
 			return nil, err
 		}
