@@ -42,10 +42,13 @@ func (e historian) walk(ctx context.Context, wanted func(history.Line) bool, eac
 		return failed
 	}
 	past, err := history.Walk(dir, wanted, one)
-	if guessed && err == nil && shown == 0 { // it is elsewhere than its socket, as it knows itself
-		if s := e.answered(ctx); s.StateDir != "" {
+	if err == nil && shown == 0 && (guessed || past.From.IsZero()) { // it may be elsewhere, as whoever keeps it knows
+		switch s := e.answered(ctx); {
+		case s.StateDir != "" && s.StateDir != dir:
 			dir, guessed = s.StateDir, false
 			past, err = history.Walk(dir, wanted, one)
+		case s.StateDir == "" && s.PID != 0: // he is told so little
+			err = fs.ErrPermission
 		}
 	}
 	switch {

@@ -344,3 +344,24 @@ func TestBefore(t *testing.T) {
 		}
 	}
 }
+
+// A reader of the control socket, whose configuration names that and nothing else, is told
+// that the history is none of his, and not that nothing has happened. Whoever may know where
+// it is gets it, whatever his configuration says.
+func TestPastByASocketAlone(t *testing.T) {
+	s := sampleStatus()
+	s.StateDir = t.TempDir()
+	socket, _, _ := serve(t, &fake{status: func() control.Status { return s }})
+	remember(t, s.StateDir, pastEvents()...)
+	path := filepath.Join(t.TempDir(), "tk.yaml")
+	write(t, path, fmt.Sprintf("state_dir: %s\ncontrol: {socket: %q}\n", t.TempDir(), socket))
+	for _, args := range []string{"logs", "explain schwab-main"} {
+		if got := command(t, "", append(strings.Fields(args), "-c", path)...); got.code != exitOK || strings.Contains(got.stdout+got.stderr, "there is no history") || got.stdout == "" {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	s.StateDir = ""
+	for _, args := range []string{"logs", "explain schwab-main", "events --since 2h --no-follow"} {
+		command(t, "", append(strings.Fields(args), "-c", path)...).says(t, exitFailure, "", "tokenkeeper: the history is for root and the user who runs the supervisor")
+	}
+}

@@ -22,7 +22,10 @@ import (
 // [narrow] at least, as long as the names are not absurdly long.
 func renderStatus(s control.Status, now time.Time, p painter, width int) string {
 	var b strings.Builder
-	title, rest := "tokenkeeper "+s.Version, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, moment.Span(now.Sub(s.StartedAt)), s.StateDir)
+	title, rest := "tokenkeeper "+s.Version, fmt.Sprintf("PID %d, up %s", s.PID, moment.Span(now.Sub(s.StartedAt)))
+	if s.StateDir != "" { // a reader is not told, and neither of a provider
+		rest += ", state in " + s.StateDir
+	}
 	most := proseIn(width)
 	if utf8.RuneCountInString(title+"  "+rest) <= most {
 		fmt.Fprintf(&b, "%s  %s\n", p.paint(bold, title), p.paint(dim, rest))
@@ -67,8 +70,10 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 		b.WriteByte('\n')
 		deliveries.render(&b, p, 0, 1, 2)
 	}
-	b.WriteByte('\n')
-	providerTable(s.Providers, now, width).render(&b, p, 0, 1, 8)
+	if len(s.Providers) > 0 {
+		b.WriteByte('\n')
+		providerTable(s.Providers, now, width).render(&b, p, 0, 1, 8)
+	}
 	return b.String()
 }
 

@@ -238,3 +238,16 @@ func TestStatusOfWhoOnlyObserves(t *testing.T) {
 		}
 	}
 }
+
+// A reader, who is not told where the state is, nor of any provider, sees nothing in their place.
+func TestStatusOfAReader(t *testing.T) {
+	s := sampleStatus()
+	s.StateDir, s.Providers, s.Alerts = "", nil, nil
+	for n := range s.Accounts {
+		s.Accounts[n].Sinks = nil
+	}
+	text := renderStatus(s, now, painter{}, narrow)
+	if strings.Contains(text, "state in") || strings.Contains(text, "PROVIDER  STATE") || strings.HasSuffix(text, "\n\n") || !strings.Contains(text, s.Accounts[0].Name) {
+		t.Errorf("it says\n%s", text)
+	}
+}
