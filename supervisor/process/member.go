@@ -218,8 +218,9 @@ func (m *Member) Status() Status {
 // again. When ctx ends, the restart goes on all the same. One that runs is not
 // ended for a program that could not be started.
 func (m *Member) Restart(ctx context.Context) (Restarted, error) {
-	if pid := m.progress.now().PID; pid != 0 {
-		if err := m.startable(ctx); err != nil {
+	c, isProgram := m.cfg.Launcher.(Command)
+	if pid := m.progress.now().PID; isProgram && pid != 0 {
+		if err := c.startable(ctx, m.cfg.Type, func() bool { return m.OldProgram() != "" }); err != nil {
 			return Restarted{}, fmt.Errorf("%s was not restarted, and goes on as PID %d: %w", m, pid, err)
 		}
 	}

@@ -97,18 +97,14 @@ func answer(waiters []*waiter, err error) {
 }
 
 // startable says what would keep a new process from being started from the program that is
-// there now: one that has changed is asked who it is, as at a start. On a disk that is dead it
-// leaves behind who looks.
-func (m *Member) startable(ctx context.Context) error {
-	c, ok := m.cfg.Launcher.(Command)
-	if !ok {
-		return nil
-	}
+// there now: one that has changed is asked whether it is of that type, as at a start. On a
+// disk that is dead it leaves behind who looks.
+func (c Command) startable(ctx context.Context, is string, changed func() bool) error {
 	tried := make(chan error, 1)
 	go func() {
 		var err error
-		if m.OldProgram() != "" {
-			_, err = inspect(ctx, c, m.cfg.Type)
+		if changed() {
+			_, err = inspect(ctx, c, is)
 		} else {
 			_, err = c.locate()
 		}
