@@ -153,7 +153,7 @@ func unusable(err error) error {
 			return &exitError{exitLater, err}
 		}
 		return &exitError{exitPerson, err}
-	case control.CodeNeedsLogin, control.CodeNoToken:
+	case control.CodeNeedsLogin, control.CodeNeedsPerson, control.CodeNoToken:
 		return &exitError{exitPerson, err}
 	}
 	return err

@@ -184,6 +184,9 @@ func (w *waiting) refused(err error) (time.Duration, error) {
 	case control.CodeNeedsLogin, control.CodePaused, control.CodeNoToken, control.CodeAnotherPerson:
 		w.meets(err)
 		return 0, nil
+	case control.CodeNeedsPerson: // of what he does nothing may be told of the account
+		w.meets(err)
+		return askAgain, nil
 	case control.CodeNotYet:
 		w.trouble = err
 		return max(refused.RetryAt.Sub(w.now()), time.Second), nil

@@ -42,7 +42,7 @@ func TestWaitIsOver(t *testing.T) {
 		exit  int
 		warns bool
 	}{
-		{control.CodeNeedsLogin, exitPerson, true}, {control.CodeNoToken, exitPerson, true},
+		{control.CodeNeedsLogin, exitPerson, true}, {control.CodeNoToken, exitPerson, true}, {control.CodeNeedsPerson, exitPerson, true},
 		{control.CodeNotYet, exitLater, false}, {control.CodeUnavailable, exitLater, false}, {control.CodeConflict, exitLater, false},
 	} {
 		f.usable = func(string) (control.TokenAnswer, error) {

@@ -209,7 +209,7 @@ func (r *refusal) Error() string { return r.Message }
 // of is what it says of an account.
 func (r *refusal) of(account string) error {
 	kind, known := map[string]error{
-		"not_found": ErrNoAccount, "no_token": ErrNoToken, "needs_login": ErrNeedsLogin, "paused": ErrPaused, "short_lived": ErrExpired,
+		"not_found": ErrNoAccount, "no_token": ErrNoToken, "needs_login": ErrNeedsLogin, "needs_person": ErrNeedsLogin, "paused": ErrPaused, "short_lived": ErrExpired,
 	}[r.Code]
 	switch {
 	case r.Code == "not_yet":

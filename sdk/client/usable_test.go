@@ -35,7 +35,7 @@ func TestATokenIsAskedFor(t *testing.T) {
 		}
 	}
 	for code, want := range map[string]error{
-		"not_yet": client.ErrNotYet, "short_lived": client.ErrExpired, "needs_login": client.ErrNeedsLogin, "no_token": client.ErrNoToken, "not_found": client.ErrNoAccount,
+		"not_yet": client.ErrNotYet, "short_lived": client.ErrExpired, "needs_login": client.ErrNeedsLogin, "needs_person": client.ErrNeedsLogin, "no_token": client.ErrNoToken, "not_found": client.ErrNoAccount,
 	} {
 		status, body = 409, `{"code":"`+code+`","error":"what it says","retry_at":"`+until+`"}`
 		_, err := newer()

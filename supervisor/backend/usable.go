@@ -38,7 +38,7 @@ func (b accounts) UsableToken(ctx context.Context, req control.TokenRequest) (co
 	}
 	if failed != nil {
 		st, _ := k.Status(req.Account)
-		return control.TokenAnswer{}, refreshError(st, failed)
+		return control.TokenAnswer{}, forProgram(st, refreshError(st, failed))
 	}
 	return control.TokenAnswer{}, notUsable(req, got, b.Wall())
 }
@@ -63,6 +63,16 @@ func notUsable(req control.TokenRequest, got control.TokenAnswer, now time.Time)
 	}
 	return control.Errorf(control.CodeShortLived, "account %s: its newest token, version %d, lives for %s from now on, and more than %s is asked for; ask for less",
 		req.Account, got.Version, max(0, got.Expiry.Sub(now)).Round(time.Second), req.MinValid)
+}
+
+// forProgram gives what lasts until a person does something a code of its own: a program may
+// ask again for as long as it likes.
+func forProgram(st refresh.Status, err error) error {
+	e, ok := errors.AsType[*control.Error](err)
+	if !ok || e.Code != control.CodeUnavailable && e.Code != control.CodeConflict || st.Withheld == "" && !st.Waiting.TakesPerson() {
+		return err
+	}
+	return control.Errorf(control.CodeNeedsPerson, "%v", err)
 }
 
 // refreshError gives an error of an account's refresh its code, and says what that waits

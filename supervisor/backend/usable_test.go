@@ -1,11 +1,14 @@
 package backend
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -27,6 +30,31 @@ func TestForHowLongTokensLive(t *testing.T) {
 	} {
 		if got := lifeOf(c.rec); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.rec, got, c.want)
+		}
+	}
+}
+
+// What lasts until a person does something is told as that, and what passes by itself, or has
+// a code of its own, is not.
+func TestWhatAProgramIsToldOfWhatTakesAPerson(t *testing.T) {
+	secret := refresh.Status{Shown: refresh.Shown{Waiting: promise.Client}}
+	for name, c := range map[string]struct {
+		st   refresh.Status
+		code string
+		want string
+	}{
+		"a client secret that was refused, and its token perhaps spent": {secret, control.CodeUnavailable, control.CodeNeedsPerson},
+		"a question about a shared file":                                {refresh.Status{Shown: refresh.Shown{Waiting: promise.Asked}}, control.CodeUnavailable, control.CodeNeedsPerson},
+		"a login that was granted elsewhere":                            {refresh.Status{Shown: refresh.Shown{Withheld: "granted elsewhere"}}, control.CodeConflict, control.CodeNeedsPerson},
+		"a pause after a failure":                                       {refresh.Status{Shown: refresh.Shown{Waiting: promise.BackOff}}, control.CodeUnavailable, control.CodeUnavailable},
+		"nothing":                                                       {refresh.Status{}, control.CodeConflict, control.CodeConflict},
+		"a pause":                                                       {secret, control.CodePaused, control.CodePaused},
+		"a login":                                                       {secret, control.CodeNeedsLogin, control.CodeNeedsLogin},
+		"a moment":                                                      {secret, control.CodeNotYet, control.CodeNotYet},
+	} {
+		got, ok := errors.AsType[*control.Error](forProgram(c.st, control.Errorf(c.code, "account main: do this")))
+		if !ok || got.Code != c.want || got.Message != "account main: do this" {
+			t.Errorf("%s: %+v, want %s", name, got, c.want)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import "time"
 type Error struct {
 	Status int `json:"-"`
 	// Code is for programs: not_found, no_token, conflict, bad_request,
-	// needs_login, not_yet, paused, short_lived, forbidden, unavailable, internal.
+	// needs_login, needs_person, not_yet, paused, short_lived, forbidden, unavailable, internal.
 	Code string `json:"code"`
 	// Message says what happened and what to do next.
 	Message string `json:"error"`

@@ -106,6 +106,9 @@ const (
 	CodeConflict   = "conflict"
 	CodeBadRequest = "bad_request"
 	CodeNeedsLogin = "needs_login"
+	// CodeNeedsPerson: a program gets no newer token before a person has done something else
+	// than log in.
+	CodeNeedsPerson = "needs_person"
 	// CodeAnotherPerson: the login is stored, and waits to be confirmed.
 	CodeAnotherPerson = "another_person"
 	// CodeNotYet: nothing is asked of the broker before a moment, which the error tells.
@@ -132,7 +135,7 @@ func httpStatus(code string) int {
 	switch code {
 	case CodeNotFound, CodeNoToken:
 		return http.StatusNotFound
-	case CodeConflict, CodeNeedsLogin, CodePaused, CodeAnotherPerson, CodeShortLived:
+	case CodeConflict, CodeNeedsLogin, CodeNeedsPerson, CodePaused, CodeAnotherPerson, CodeShortLived:
 		return http.StatusConflict
 	case CodeBadRequest:
 		return http.StatusBadRequest

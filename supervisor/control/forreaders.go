@@ -50,6 +50,8 @@ func errorForReader(account string, err error) *Error {
 		return say("it has no token yet: whoever runs the supervisor has to log in")
 	case CodeNeedsLogin, CodeAnotherPerson:
 		return say("it needs a login, by whoever runs the supervisor")
+	case CodeNeedsPerson:
+		return say("it gets no newer token before whoever runs the supervisor has done something: he sees what by tokenkeeper status")
 	case CodePaused:
 		return say("it is paused by whoever runs the supervisor, and gets no newer token before it is resumed")
 	case CodeShortLived:
