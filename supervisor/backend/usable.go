@@ -68,8 +68,9 @@ func notUsable(req control.TokenRequest, got control.TokenAnswer, now time.Time)
 // forProgram gives what lasts until a person does something a code of its own: a program may
 // ask again for as long as it likes.
 func forProgram(st refresh.Status, err error) error {
+	refused := st.LastKind == sdk.KindInvalidClient && st.Due.IsZero() // and so it is not presented again by itself
 	e, ok := errors.AsType[*control.Error](err)
-	if !ok || e.Code != control.CodeUnavailable && e.Code != control.CodeConflict || st.Withheld == "" && !st.Waiting.TakesPerson() {
+	if !ok || e.Code != control.CodeUnavailable && e.Code != control.CodeConflict || st.Withheld == "" && !st.Waiting.TakesPerson() && !refused {
 		return err
 	}
 	return control.Errorf(control.CodeNeedsPerson, "%v", err)

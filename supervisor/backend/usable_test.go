@@ -44,6 +44,8 @@ func TestWhatAProgramIsToldOfWhatTakesAPerson(t *testing.T) {
 		want string
 	}{
 		"a client secret that was refused, and its token perhaps spent": {secret, control.CodeUnavailable, control.CodeNeedsPerson},
+		"the same before its turn":                                      {refresh.Status{Shown: refresh.Shown{LastKind: sdk.KindInvalidClient}}, control.CodeUnavailable, control.CodeNeedsPerson},
+		"a client secret that is presented again by itself":             {refresh.Status{Shown: refresh.Shown{LastKind: sdk.KindInvalidClient, Due: time.Now()}}, control.CodeUnavailable, control.CodeUnavailable},
 		"a question about a shared file":                                {refresh.Status{Shown: refresh.Shown{Waiting: promise.Asked}}, control.CodeUnavailable, control.CodeNeedsPerson},
 		"a login that was granted elsewhere":                            {refresh.Status{Shown: refresh.Shown{Withheld: "granted elsewhere"}}, control.CodeConflict, control.CodeNeedsPerson},
 		"a pause after a failure":                                       {refresh.Status{Shown: refresh.Shown{Waiting: promise.BackOff}}, control.CodeUnavailable, control.CodeUnavailable},
