@@ -78,6 +78,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	{
 		wait, cancel := context.WithCancel(ctx)
 		group.Add(func() error {
+			defer s.dir.Stops()
 			select {
 			case <-wait.Done():
 				return nil

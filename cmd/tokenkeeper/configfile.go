@@ -181,6 +181,11 @@ func (e *configured) reached(cfg *config.Config) (*control.Client, error) {
 		c.Close()
 		return nil, fmt.Errorf("a supervisor (PID %d) is starting: it opens its store in %s, and answers when that is done. Try again then", pid, cfg.StateDir)
 	}
+	if pid := statedir.Stopping(cfg.StateDir); pid != 0 {
+		c.Close()
+		return nil, fmt.Errorf("a supervisor (PID %d) is stopping: it hears out what it has sent, and delivers what came of it. Its log says for what it waits; "+
+			"try again once one runs", pid)
+	}
 	if pid := statedir.Displaced(cfg.StateDir); pid != 0 {
 		c.Close()
 		return nil, fmt.Errorf("a supervisor (PID %d) runs, but its control socket %s has been moved or removed, with its state directory %s perhaps: "+

@@ -120,6 +120,9 @@ func TestUpgradeInPlace(t *testing.T) {
 	waittest.Until(t, "the stop waits for the answer", func() bool {
 		return strings.Contains(old.Stderr(), "the stop waits for the broker's answer about "+saxoAccount)
 	}, old.steps)
+	if got := s.tool(t, "", "status"); got.code != exitFailure || !strings.Contains(inOneLine(got.stderr), fmt.Sprintf("a supervisor (PID %d) is stopping", old.PID)) {
+		t.Errorf("status meanwhile: %+v", got)
+	}
 	gate.Release()
 	if err := old.Wait(); err != nil {
 		t.Fatalf("after SIGTERM: %v", err)

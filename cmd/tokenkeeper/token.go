@@ -64,6 +64,9 @@ no supervisor answers.`,
 				return err
 			}
 			c, err := e.client()
+			if usage := (*exitError)(nil); err != nil && !wish.asIs && !errors.As(err, &usage) {
+				return &exitError{exitLater, err} // one that runs does not answer now
+			}
 			if err != nil {
 				return err
 			}

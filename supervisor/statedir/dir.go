@@ -33,6 +33,7 @@ type Dir struct {
 	facts    *event.Facts
 	presence *presence
 	starting *presence
+	stopping *presence
 	store    *store.Journal
 	// looking admits one look at the disk at a time.
 	looking sync.Mutex
@@ -41,7 +42,7 @@ type Dir struct {
 // Open takes a directory into use, and tells what its store had to restore. The
 // error is [store.ErrInUse] if another supervisor has it.
 func Open(c Config) (*Dir, error) {
-	d := &Dir{cfg: c, facts: c.Events.NewFacts()}
+	d := &Dir{cfg: c, facts: c.Events.NewFacts(), stopping: &presence{}}
 	var warning string
 	var err error
 	if d.presence, warning, err = appear(c.Path); err != nil {
@@ -50,7 +51,7 @@ func Open(c Config) (*Dir, error) {
 	if warning != "" {
 		c.Log.Warn(warning)
 	}
-	d.starting = announce(c.Path)
+	d.starting = announce(startingName(c.Path))
 	d.store, err = store.Open(c.Path, store.Options{Now: c.Wall, Fallback: c.Fallback, Trouble: d.trouble, Log: c.Log})
 	if err != nil {
 		return nil, errors.Join(err, d.starting.Close(), d.presence.Close())
@@ -73,7 +74,7 @@ func Observe(c Config) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{cfg: c, facts: c.Events.NewFacts(), presence: &presence{}, starting: &presence{}, store: st}, nil
+	return &Dir{cfg: c, facts: c.Events.NewFacts(), presence: &presence{}, starting: &presence{}, stopping: &presence{}, store: st}, nil
 }
 
 // Use opens the store of a directory in which no supervisor runs, for as long as do
@@ -101,9 +102,16 @@ func (d *Dir) Facts() *event.Facts { return d.facts }
 // Started is called when the supervisor listens at its control socket.
 func (d *Dir) Started() { _ = d.starting.Close() }
 
+// Stops is called before the supervisor listens at its control socket no more.
+func (d *Dir) Stops() {
+	if d.presence.fd != 0 { // an observer has no directory in use
+		d.stopping = announce(stoppingName(d.cfg.Path))
+	}
+}
+
 // Close gives the directory up.
 func (d *Dir) Close() error {
-	return errors.Join(d.starting.Close(), d.store.Close(), d.presence.Close())
+	return errors.Join(d.starting.Close(), d.store.Close(), d.stopping.Close(), d.presence.Close())
 }
 
 // trouble publishes what the store meets. The store calls it in the middle of its

@@ -102,15 +102,18 @@ func Displaced(path string) (pid int) {
 // startingName is held, beside the other, while a supervisor starts.
 func startingName(stateDir string) string { return presenceName(stateDir) + "-starting" }
 
-// announce shows that a supervisor starts, for as long as the presence is open. Its zero
-// value stands for one that can't be had: then others take the start for what
-// [Displaced] tells.
-func announce(stateDir string) *presence {
+// stoppingName is held, beside the first, while a supervisor stops.
+func stoppingName(stateDir string) string { return presenceName(stateDir) + "-stopping" }
+
+// announce shows that a supervisor starts, or stops, for as long as the presence is open. Its
+// zero value stands for one that can't be had: then others take that for what [Displaced]
+// tells.
+func announce(name string) *presence {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return &presence{}
 	}
-	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: startingName(stateDir)}); err == nil {
+	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err == nil {
 		err = unix.Listen(fd, presenceBacklog)
 	}
 	if err != nil {
@@ -124,6 +127,13 @@ func announce(stateDir string) *presence {
 // not listen at its control socket yet, because it starts; 0: there is none.
 func Starting(path string) (pid int) {
 	pid, _ = whoIs(startingName(path))
+	return pid
+}
+
+// Stopping is the PID of a supervisor that has the state directory at a path and does not
+// listen at its control socket any more, because it stops; 0: there is none.
+func Stopping(path string) (pid int) {
+	pid, _ = whoIs(stoppingName(path))
 	return pid
 }
 

@@ -55,8 +55,8 @@ func TestStart(t *testing.T) {
 	if pid := Starting(path); pid != 0 {
 		t.Errorf("before: PID %d", pid)
 	}
-	starting := announce(path)
-	if again := announce(path); again.fd != 0 {
+	starting := announce(startingName(path))
+	if again := announce(startingName(path)); again.fd != 0 {
 		t.Error("two start")
 	}
 	if pid := Starting(path); pid != os.Getpid() || Displaced(path) != 0 {
@@ -80,8 +80,15 @@ func TestStart(t *testing.T) {
 	if _, err := Observe(Config{Path: path, Events: event.NewBus(log, time.Now)}); !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "stop it first") {
 		t.Errorf("observed: %v", err)
 	}
-	if err := d.Close(); err != nil {
-		t.Error(err)
+	if pid := Stopping(path); pid != 0 {
+		t.Errorf("of one that runs: PID %d", pid)
+	}
+	d.Stops()
+	if pid := Stopping(path); pid != os.Getpid() || Displaced(path) != os.Getpid() {
+		t.Errorf("while it stops: PID %d", pid)
+	}
+	if err := d.Close(); err != nil || Stopping(path) != 0 {
+		t.Errorf("afterwards one stops; %v", err)
 	}
 }
 
