@@ -70,6 +70,9 @@ func notUsable(req control.TokenRequest, got control.TokenAnswer, now time.Time)
 func forProgram(st refresh.Status, err error) error {
 	refused := st.LastKind == sdk.KindInvalidClient && st.Due.IsZero() // and so it is not presented again by itself
 	e, ok := errors.AsType[*control.Error](err)
+	if ok && e.Code == control.CodeNotYet && st.Withheld != "" { // it had its turn for another one, and nothing was sent
+		return control.Errorf(control.CodeNeedsPerson, "account %s: %v: %s", st.Record.Account, refresh.ErrWithheld, st.Withheld)
+	}
 	if !ok || e.Code != control.CodeUnavailable && e.Code != control.CodeConflict || st.Withheld == "" && !st.Waiting.TakesPerson() && !refused {
 		return err
 	}

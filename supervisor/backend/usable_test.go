@@ -61,6 +61,16 @@ func TestWhatAProgramIsToldOfWhatTakesAPerson(t *testing.T) {
 	}
 }
 
+// Nothing was refreshed for the program before, and this one is told why.
+func TestSecondWhoAsksForWhatIsWithheld(t *testing.T) {
+	st := refresh.Status{Shown: refresh.Shown{Withheld: "granted elsewhere"}, Record: store.Record{Account: "main"}}
+	got := forProgram(st, control.Errorf(control.CodeNotYet, "account main: it was refreshed for one 1s ago"))
+	e, ok := errors.AsType[*control.Error](got)
+	if !ok || e.Code != control.CodeNeedsPerson || !e.RetryAt.IsZero() || e.Message != "account main: its refresh token is not used: granted elsewhere" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A token meets a request by its version, and by what is left of its life.
 func TestWhatMeetsARequest(t *testing.T) {
 	now := time.Date(2026, 9, 14, 14, 20, 0, 0, time.UTC)
