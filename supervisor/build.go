@@ -117,7 +117,7 @@ func (s *Supervisor) newBackend() control.Backend {
 		Version: s.opts.Version, StateDir: s.stateDir(), Observes: s.observed != nil,
 		Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
-		File: s.file, Reload: s.Reload, Metrics: s.metrics, Outages: s.survey.Outages(), Store: s.dir.Store(), Alone: s.alone, Events: s.events,
+		File: s.file, Reload: s.Reload, Obstacles: obstaclesOf, Metrics: s.metrics, Outages: s.survey.Outages(), Store: s.dir.Store(), Alone: s.alone, Events: s.events,
 	})
 }
 

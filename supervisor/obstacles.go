@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
@@ -29,15 +32,56 @@ type Obstacle struct {
 // and that can be tried without anybody's noticing it, as whoever calls it, and
 // leaves nothing behind.
 func Obstacles(cfg *config.Config) []Obstacle {
-	var found []Obstacle
-	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
+	return obstacles(cfg, slices.Sorted(maps.Keys(cfg.Accounts)), slices.Sorted(maps.Keys(cfg.Sinks)))
+}
+
+// looking is how long the disks may take that hold what has come or changed.
+const looking = 5 * time.Second
+
+// obstaclesOf are those of what has come or changed, for people. On a disk that is dead it
+// leaves behind who looks.
+func obstaclesOf(ctx context.Context, cfg *config.Config, d difference.Difference) []string {
+	found := make(chan []string, 1)
+	go func() {
+		var lines []string
+		for _, o := range obstacles(cfg, named(d.Accounts), named(d.Sinks)) {
+			what := "sink " + o.Sink
+			if o.Account != "" {
+				what = "account " + o.Account
+			}
+			lines = append(lines, fmt.Sprintf("%s: %v", what, o.Err))
+		}
+		found <- lines
+	}()
+	select {
+	case lines := <-found:
+		return lines
+	case <-ctx.Done():
+	case <-time.After(looking):
+	}
+	return []string{fmt.Sprintf("a disk with a destination has not answered for %s; to see what is in its way: tokenkeeper check", looking)}
+}
+
+// named are those of a section that are there.
+func named(s difference.Section) []string {
+	names := slices.Clone(s.Added)
+	for _, c := range s.Changed {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// obstacles are those of some accounts and sinks of cfg.
+func obstacles(cfg *config.Config, accounts, sinks []string) (found []Obstacle) {
+	for _, name := range accounts {
 		if c := cfg.Accounts[name].SharedFile; c != nil {
 			if missing, err := tryShared(*c); err != nil {
 				found = append(found, Obstacle{Account: name, Obstacle: sink.Obstacle{Err: err, Missing: missing}})
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+	for _, name := range sinks {
 		c := cfg.Sinks[name]
 		if t, can := inspector(c); can {
 			for _, o := range t.Obstacles(c, cfg.SinkAccounts(c)) {

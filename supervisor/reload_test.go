@@ -181,6 +181,42 @@ func TestDifferenceTellsWhatAReloadRefuses(t *testing.T) {
 	})
 }
 
+// A destination that is not there yet keeps nobody from going on with the file: what is in
+// the way of what comes or changes is told before and after, and of nothing else.
+func TestReloadTellsWhatIsInTheWay(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		yaml := worldYAML(c) + "  bot: {type: exec, accounts: [main], command: [/nonexistent/bot]}\n  hand: {type: exec, accounts: [main], command: [/nonexistent/hand]}\n"
+		w.write(yaml)
+		want := []string{"sink bot: ", "/nonexistent/bot", "sink hand: ", "/nonexistent/hand"}
+		tells := func(when string, lines []string) {
+			t.Helper()
+			for _, part := range want {
+				if len(lines) != 2 || !strings.Contains(strings.Join(lines, "\n"), part) {
+					t.Errorf("%s: %q is not in %q", when, part, lines)
+				}
+			}
+		}
+		d, err := w.backend().ConfigDifference(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tells("before", d.Obstacles)
+		got, err := w.backend().Reload(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tells("after", got.Obstacles)
+		w.write(yaml + "alerts: {repeat: 3h}\n")
+		if got, err = w.backend().Reload(t.Context()); err != nil || len(got.Obstacles) > 0 {
+			t.Errorf("of what did not change: %q, %v", got.Obstacles, err)
+		}
+		w.goesOn("main", "side")
+	})
+}
+
 // What panics while providers are made anew is a reload that failed: those that were go on.
 func TestReloadThatPanicsIsUndone(t *testing.T) {
 	c := newConsumers(t)

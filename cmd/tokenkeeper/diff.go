@@ -125,6 +125,7 @@ func renderDifference(d control.ConfigDifference, now time.Time, p painter, widt
 		say(plain, "%s%s says otherwise than what %s runs with:", d.Config, written, runs)
 		b.WriteByte('\n')
 		differenceTable(d, now, width).render(&b, p, 2, 3)
+		sayObstacles(&b, p, d.Obstacles, width)
 		b.WriteByte('\n')
 		if len(d.Fixed) > 0 {
 			say(plain, "%s can't change while it runs. To use it: tokenkeeper check, then stop the supervisor and start it again (systemctl restart tokenkeeper)",

@@ -327,7 +327,7 @@ func TestChecksumHoldsForEveryGeneration(t *testing.T) {
 	s.withProvider(t, schwab, copied, sum)
 	s.logIn(t, schwab, schwabAccount, format.Schwab)
 	r := startRun(t, s)
-	r.providerProcess("schwab")
+	process := r.providerProcess("schwab")
 	if err := os.Rename(copied, copied+".old"); err != nil {
 		t.Fatal(err)
 	}
@@ -337,6 +337,10 @@ func TestChecksumHoldsForEveryGeneration(t *testing.T) {
 	if out := s.tool(t, "", "restart", "schwab"); out.code == exitOK || !strings.Contains(out.stderr, "checksum") {
 		t.Errorf("restart after the plugin was replaced: %+v", out)
 	}
+	if now := r.providerProcess("schwab"); now.pid != process.pid {
+		t.Errorf("the process that served was ended for it: it was %d and is %d", process.pid, now.pid)
+	}
+	process.kill()
 	r.until(func(st control.Status) bool { return provider(st, "schwab").State == control.ProviderParked })
 	if err := os.Rename(copied+".old", copied); err != nil {
 		t.Fatal(err)

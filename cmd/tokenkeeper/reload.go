@@ -18,9 +18,11 @@ func newReloadCommand(e *env) *cobra.Command {
 		Long: `Have the running supervisor read its configuration again, with all files that it
 refers to, and go on with it: all of it or, if anything is wrong, nothing.
 
-Only what differs moves. A provider of which, or of whose accounts, something
-differs ends when what it has sent is answered, and begins again; so does a
-sink, which misses no token and gets none twice. What ${env:…} refers to can't
+Only what differs moves. A provider of whose accounts something differs begins
+anew when what it has sent is answered, and its process goes on; where something
+of the provider itself differs, that begins anew, too. So does a sink, which
+misses no token and gets none twice. What stands in the way of one that has come
+or changed, such as a missing folder, is named. What ${env:…} refers to can't
 be read again, nor what systemd has given the service, and is named: for those,
 and for state_dir, fallback_dir, machine_guard, control and log, restart the
 service.
@@ -73,6 +75,7 @@ func renderReload(a control.ReloadAnswer, now time.Time, p painter, width int) s
 	writeBroken(&b, p, cell{fmt.Sprintf("%s goes on with %s:", runs, a.Config), plain}, "", "  ", proseIn(width))
 	b.WriteByte('\n')
 	differenceTable(control.ConfigDifference{Difference: a.Difference}, now, width).render(&b, p, 2, 3)
+	sayObstacles(&b, p, a.Obstacles, width)
 	if len(a.FixedReferences) > 0 {
 		b.WriteByte('\n')
 	}
@@ -84,6 +87,16 @@ func renderReload(a control.ReloadAnswer, now time.Time, p painter, width int) s
 		writeBroken(&b, p, cell{line, yellow}, "", "  ", proseIn(width))
 	}
 	return b.String()
+}
+
+// sayObstacles names what tokens will not get past.
+func sayObstacles(b *strings.Builder, p painter, obstacles []string, width int) {
+	for i, o := range obstacles {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		writeBroken(b, p, cell{o, yellow}, "", "  ", proseIn(width))
+	}
 }
 
 // sayFixed names what reading the configuration again did not read again.

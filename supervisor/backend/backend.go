@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -41,6 +42,8 @@ type Config struct {
 	Outages *outage.Watch
 	// Reload goes on with what the configuration's file says by now.
 	Reload func(ctx context.Context) (difference.Difference, error)
+	// Obstacles are what is in the way of what differs and is in cfg.
+	Obstacles func(ctx context.Context, cfg *config.Config, d difference.Difference) []string
 	// Store is what the Keepers keep the tokens in. Alone waits until nobody reads the
 	// configuration again, and keeps everybody from it until done is called.
 	Store  store.Store

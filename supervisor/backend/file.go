@@ -22,6 +22,9 @@ func (b overview) ConfigDifference(ctx context.Context) (control.ConfigDifferenc
 		return control.ConfigDifference{}, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
 	d := b.differs(seen)
+	if seen.Config != nil {
+		d.Obstacles = b.Obstacles(ctx, seen.Config, seen.Difference)
+	}
 	there := b.Roster.Now()
 	for _, name := range seen.Difference.Accounts.Removed {
 		k, ok := there.KeeperOf(name)
@@ -54,7 +57,9 @@ func (b overview) Reload(ctx context.Context) (control.ReloadAnswer, error) {
 	if err != nil {
 		return control.ReloadAnswer{}, control.Errorf(control.CodeUnavailable, "the configuration was read again; what is left in the store can't be read: %v", err)
 	}
-	return control.ReloadAnswer{PID: os.Getpid(), Config: now.File, Difference: d, FixedReferences: now.FixedReferences, Left: left}, nil
+	return control.ReloadAnswer{
+		PID: os.Getpid(), Config: now.File, Difference: d, Obstacles: b.Obstacles(ctx, now, d), FixedReferences: now.FixedReferences, Left: left,
+	}, nil
 }
 
 func (c Config) differs(seen configfile.Seen) control.ConfigDifference {

@@ -21,6 +21,10 @@ type ConfigDifference struct {
 	// Problems keep a start with it from succeeding: nothing else is known of it then.
 	Problems []string `json:"problems,omitempty"`
 	difference.Difference
+	// Obstacles are what is in the way of what has come or changed, as check finds it: a
+	// folder or a program that is missing. With it the supervisor goes on all the same,
+	// because it may be there in time.
+	Obstacles []string `json:"obstacles,omitempty"`
 	// Removed accounts are refreshed as long as this supervisor runs. Left is what
 	// becomes of their logins without it.
 	Left []LeftLogin `json:"left_logins,omitempty"`
@@ -36,7 +40,8 @@ type ReloadAnswer struct {
 	PID    int    `json:"pid"`
 	Config string `json:"config"`
 	difference.Difference
-	// FixedReferences are as in [ConfigDifference].
+	// Obstacles and FixedReferences are as in [ConfigDifference].
+	Obstacles       []string `json:"obstacles,omitempty"`
 	FixedReferences []string `json:"fixed_references,omitempty"`
 	// Left are as in [Status].
 	Left []ListedAccount `json:"left_accounts,omitempty"`

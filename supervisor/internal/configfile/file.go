@@ -63,6 +63,8 @@ type Seen struct {
 	// is not read yet there is neither.
 	Difference difference.Difference
 	Err        error
+	// Config is what it says; nil: nothing else, or it can't be used.
+	Config *config.Config
 }
 
 // written is what can be seen of the file without understanding it.
@@ -195,5 +197,5 @@ func (f *File) compare(of written, check func(is *config.Config) error) (seen Se
 			return Seen{Changed: true, ChangedAt: of.at, Err: err}
 		}
 	}
-	return Seen{Changed: true, ChangedAt: of.at, Difference: d}
+	return Seen{Changed: true, ChangedAt: of.at, Difference: d, Config: is}
 }
