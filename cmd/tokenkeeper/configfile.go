@@ -183,8 +183,8 @@ func (e *configured) reached(cfg *config.Config) (*control.Client, error) {
 	}
 	if pid := statedir.Stopping(cfg.StateDir); pid != 0 {
 		c.Close()
-		return nil, fmt.Errorf("a supervisor (PID %d) is stopping: it hears out what it has sent, and delivers what came of it. Its log says for what it waits; "+
-			"try again once one runs", pid)
+		return nil, fmt.Errorf("a supervisor (PID %d) is stopping: it hears out what it has sent, which its log names, and delivers what came of it. "+
+			"Try again once one runs", pid)
 	}
 	if pid := statedir.Displaced(cfg.StateDir); pid != 0 {
 		c.Close()

@@ -245,13 +245,12 @@ func (m *Member) errStopped() error {
 // call that ran into its deadline. It does not wait.
 func (m *Member) Probe() { signal(m.probe) }
 
-// ended answers whoever still waits for a restart.
+// ended leaves a successor what it goes on with, or nobody anything.
 func (m *Member) ended() {
-	if !m.keeps.Load() {
-		m.Drop() // it has ended before it could go on with it
-	}
 	m.progress.stopped()
-	answer(m.restarts.end(), m.errStopped())
+	if !m.keeps.Load() {
+		m.Drop()
+	}
 	m.opened()
 }
 

@@ -50,8 +50,8 @@ func (s *succession) next(another bool, grace time.Duration) (r running, ok bool
 }
 
 // Keep has the process stay when m ends, for its successor (see [Member.Succeed]): if it
-// serves then, and all that was in flight has finished. Without a successor that runs,
-// somebody has to [Member.Drop] it.
+// serves then, and all that was in flight has finished. Whoever waits for a restart waits
+// for that of the successor. Without one that runs, somebody has to [Member.Drop] both.
 func (m *Member) Keep() { m.keeps.Store(true) }
 
 // Succeed has m, which does not run yet, go on where was has ended, which runs the same
@@ -59,6 +59,9 @@ func (m *Member) Keep() { m.keeps.Store(true) }
 // several successors the first that runs has the process.
 func (m *Member) Succeed(was *Member) {
 	m.progress, m.succession = was.progress, was.succession
+	if was.keeps.Load() {
+		m.restarts = was.restarts
+	}
 	// The process still knows what it was told before.
 	had, told := was.cfg.Launcher.(Command)
 	if is, ok := m.cfg.Launcher.(Command); ok && told {
@@ -68,7 +71,7 @@ func (m *Member) Succeed(was *Member) {
 	}
 }
 
-// Drop ends a process that was kept, and that no successor has.
+// Drop ends a process that was kept and that no successor has, and the waiting for another.
 func (m *Member) Drop() {
 	if r, ok := m.succession.take(); ok {
 		m.progress.stopping()
@@ -76,4 +79,5 @@ func (m *Member) Drop() {
 		m.progress.gone()
 		m.progress.stopped()
 	}
+	answer(m.restarts.end(), m.errStopped())
 }

@@ -125,6 +125,44 @@ func TestAProcessGoesOnWithASuccessor(t *testing.T) {
 	}
 }
 
+// Whoever waits for a restart while a process is handed on gets another one, also if he had
+// asked before that; and is told if none comes.
+func TestARestartIsHandedOn(t *testing.T) {
+	for name, comes := range map[string]bool{"to a successor": true, "to nobody": false} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, r *rig) {
+				synctest.Wait()
+				was := r.member
+				land := r.work.attempt(30 * time.Second)
+				got, failed := Restarted{}, errors.New("not answered")
+				go func() { got, failed = was.Restart(t.Context()) }()
+				was.Keep()
+				r.stop()
+				r.after(time.Second)
+				land()
+				<-r.done
+				next := was.Again(Refreshing(&memWork{}), nil)
+				if comes {
+					r.goesOn(next)
+				} else {
+					next.Drop()
+				}
+				synctest.Wait()
+				switch {
+				case !comes && (failed == nil || !strings.Contains(failed.Error(), "was not restarted")):
+					t.Errorf("who waits is told: %v", failed)
+				case comes && (failed != nil || got.OldPID != 1000 || got.PID != 1001 || got.Generation != 2 || !r.launcher.launched[0].ended):
+					t.Errorf("%+v, %v", got, failed)
+				}
+				if comes {
+					r.stop()
+					<-r.done
+				}
+			})
+		})
+	}
+}
+
 // A successor that has ended before it could begin leaves nothing behind.
 func TestASuccessorThatNeverBeganLeavesNoProcess(t *testing.T) {
 	simulate(t, func(t *testing.T, r *rig) {
