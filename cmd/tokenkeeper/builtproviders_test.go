@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
@@ -123,7 +124,7 @@ func TestShortProviders(t *testing.T) {
 		}
 	}
 	alone := func(access string) string { return fmt.Sprintf(`{"access_token": %q, "expires_in": 3600}`, access) }
-	if err := os.WriteFile(s.path("plugins/tokenkeeper-provider-renews"), []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+	if err := filestest.WriteProgram(s.path("plugins/tokenkeeper-provider-renews"), []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	says(alone("R"), exitFailure, []string{"provider renews could not be asked", "holds no refresh token, and its provider, which may do without one"}, "import", "renews", "-")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
@@ -30,7 +31,7 @@ func newWorld(t testing.TB, yaml string) world {
 // plugin puts a script into the plugin directory.
 func (w world) plugin(t *testing.T, name, script string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(w.plugins, "tokenkeeper-provider-"+name), []byte(script), 0o700); err != nil {
+	if err := filestest.WriteProgram(filepath.Join(w.plugins, "tokenkeeper-provider-"+name), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -58,7 +59,7 @@ func TestCheckSinkPlugins(t *testing.T) {
 
 	w := newWorld(t, oneSchwab+"sinks:\n  s: {type: checked, settings: {address: x, password: \"${env:TK_TEST_SECRET}\"}}\n")
 	script := "#!/bin/sh\nexec " + exe + " " + sinkForTests + "\n"
-	if err := os.WriteFile(filepath.Join(w.plugins, "tokenkeeper-sink-checked"), []byte(script), 0o700); err != nil {
+	if err := filestest.WriteProgram(filepath.Join(w.plugins, "tokenkeeper-sink-checked"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	got := command(t, "", "check", "-c", w.config)
@@ -88,7 +89,7 @@ func TestProgramOfManySinksIsAskedOnce(t *testing.T) {
 			w := newWorld(t, oneSchwab+"sinks:\n  a: {type: checked, settings: {address: x}}\n  b: {type: checked, settings: {address: y}}\n  c: {type: checked, settings: {address: z}}\n")
 			starts := filepath.Join(w.plugins, "starts")
 			script := "#!/bin/sh\necho start >> " + starts + "\n" + tt.run + "\n"
-			if err := os.WriteFile(filepath.Join(w.plugins, "tokenkeeper-sink-checked"), []byte(script), 0o700); err != nil {
+			if err := filestest.WriteProgram(filepath.Join(w.plugins, "tokenkeeper-sink-checked"), []byte(script), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout)

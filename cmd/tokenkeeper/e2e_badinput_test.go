@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest/folder"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -90,7 +91,7 @@ func wrongPlugin(t *testing.T, s *site) func() {
 		t.Fatal(err)
 	}
 	path := s.path("plugins/tokenkeeper-provider-schwab")
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+	if err := filestest.WriteProgram(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return func() { _ = os.Remove(path) }
@@ -331,7 +332,7 @@ func TestChecksumHoldsForEveryGeneration(t *testing.T) {
 	if err := os.Rename(copied, copied+".old"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(copied, []byte("#!/bin/sh\nexit 0\n"), 0o700); err != nil {
+	if err := filestest.WriteProgram(copied, []byte("#!/bin/sh\nexit 0\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if out := s.tool(t, "", "restart", "schwab"); out.code == exitOK || !strings.Contains(out.stderr, "checksum") {

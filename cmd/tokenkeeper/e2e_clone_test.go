@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -28,7 +29,7 @@ func (s *site) onMachine(t *testing.T, id string) {
 	if err := os.WriteFile(s.path("machine-id"), []byte(id+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(s.path("there"), []byte(script), 0o755); err != nil {
+	if err := filestest.WriteProgram(s.path("there"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	s.program = s.path("there")

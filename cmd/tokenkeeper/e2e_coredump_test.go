@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -39,7 +40,7 @@ func TestNoTokenInACore(t *testing.T) {
 			s.logIn(t, saxo, saxoAccount, format.SaxoCache)
 			program := s.path("tokenkeeper")
 			b, err := os.ReadFile(s.program)
-			if err = errors.Join(err, os.WriteFile(program, b, 0o755), giveAway(s.dir)); err != nil {
+			if err = errors.Join(err, filestest.WriteProgram(program, b, 0o755), giveAway(s.dir)); err != nil {
 				t.Fatal(err)
 			}
 			s.program = program

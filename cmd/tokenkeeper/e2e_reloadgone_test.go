@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -34,7 +35,7 @@ func TestReloadWhoseProgramVanishes(t *testing.T) {
 	install := func() {
 		t.Helper()
 		script := fmt.Sprintf("#!/bin/sh\nif [ -e %[1]s ]; then rm -f %[2]s; fi\nexec %[3]s \"$@\"\n", doom, program, real)
-		if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		if err := filestest.WriteProgram(program, []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

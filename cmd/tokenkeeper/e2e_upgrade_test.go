@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -28,7 +29,7 @@ func installVersion(t *testing.T, program, path, version string) {
 	if !bytes.Contains(body, was) || len(is) != len(was) {
 		t.Fatalf("%s can't be made version %s", program, version)
 	}
-	if err := errors.Join(os.WriteFile(path+".new", bytes.ReplaceAll(body, was, is), 0o700), os.Rename(path+".new", path)); err != nil {
+	if err := errors.Join(filestest.WriteProgram(path+".new", bytes.ReplaceAll(body, was, is), 0o700), os.Rename(path+".new", path)); err != nil {
 		t.Fatal(err)
 	}
 }

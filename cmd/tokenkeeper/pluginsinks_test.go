@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 )
 
 func TestPluginsNamesTheProgramsOfSinks(t *testing.T) {
@@ -18,7 +20,7 @@ func TestPluginsNamesTheProgramsOfSinks(t *testing.T) {
 		"  one: {type: checked, settings: {address: x}, command: ["+exe+", "+sinkForTests+"]}\n"+
 		"  two: {type: checked, settings: {address: y}, command: ["+exe+", "+sinkForTests+"]}\n")
 	broken := filepath.Join(w.plugins, "tokenkeeper-sink-broken")
-	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho hello\n"), 0o700); err != nil {
+	if err := filestest.WriteProgram(broken, []byte("#!/bin/sh\necho hello\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	var sinks []plugin

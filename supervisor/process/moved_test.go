@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 )
 
 // A provider whose state directory goes while it starts ends at once, as what is
@@ -32,7 +34,7 @@ func TestStateDirectoryGoesDuringAStart(t *testing.T) {
 			}
 			script += fmt.Sprintf("fi\nexec %q provider\n", self)
 			path := filepath.Join(dir, "plugin")
-			if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+			if err := filestest.WriteProgram(path, []byte(script), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			c := realCommand(state, slog.New(slog.DiscardHandler))

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
@@ -38,7 +39,7 @@ func TestPinnedProgramIsTheOneThatRuns(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "program")
 			for n, content := range programs {
-				if err := os.WriteFile(path+[]string{".right", ".wrong"}[n], content, 0o755); err != nil {
+				if err := filestest.WriteProgram(path+[]string{".right", ".wrong"}[n], content, 0o755); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -119,7 +120,7 @@ func TestPinnedPluginIsServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(script, []byte("#! /bin/sh -e\nexec "+self+" provider\n"), 0o755); err != nil {
+	if err := filestest.WriteProgram(script, []byte("#! /bin/sh -e\nexec "+self+" provider\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for path, interpreter := range map[string]string{self: "", script: "/bin/sh"} {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -24,7 +25,7 @@ func moveOver(t *testing.T, path, text string) {
 }
 
 func moveOverWith(path, text string) error {
-	return errors.Join(os.WriteFile(path+".new", []byte(text), 0o700), os.Rename(path+".new", path))
+	return errors.Join(filestest.WriteProgram(path+".new", []byte(text), 0o700), os.Rename(path+".new", path))
 }
 
 // A process goes on with the program that it was started from when another one takes that
@@ -96,7 +97,7 @@ func TestReplacedPluginIsNamed(t *testing.T) {
 	}
 	restart("two")
 	says("after a restart", false, 1)
-	if err := os.WriteFile(path, []byte(build("three")), 0o700); err != nil {
+	if err := filestest.WriteProgram(path, []byte(build("three")), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	says("written in place", true, 2)

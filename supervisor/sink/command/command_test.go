@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
@@ -292,7 +293,7 @@ func TestProgramThatEverybodyMayChange(t *testing.T) {
 func testProgramThatEverybodyMayChange(t *testing.T, by []string) {
 	path := filepath.Join(t.TempDir(), "hook")
 	ran := path + ".ran"
-	if err := os.WriteFile(path, []byte("#!/bin/sh\ncat >"+ran+"\n"), 0o700); err != nil {
+	if err := filestest.WriteProgram(path, []byte("#!/bin/sh\ncat >"+ran+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	s, err := command.New(command.Config{Command: append(by, path), Encode: encode})
