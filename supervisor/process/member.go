@@ -5,8 +5,8 @@
 // A [Member] owns the loop over generations. Each generation is a group of
 // actors (oklog/run): the process exited, a restart was asked for, the process
 // hangs, the [Work], the context. The first to return ends the generation; the
-// calls in flight finish; only then is the process ended. Providers and sinks
-// differ in their [Kind] alone.
+// calls in flight finish; only then is the process ended, or handed on to the
+// next Member. Providers and sinks differ in their [Kind] alone.
 // [Command] starts real processes over go-plugin; tests start others.
 package process
 
