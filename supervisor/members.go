@@ -76,8 +76,7 @@ func (c *crew) add(p post, m member) (late bool) {
 	h := &hand{member: m, done: make(chan struct{})}
 	c.hands[p] = h
 	c.start(p, h)
-	stage := c.running[p.stage]
-	return stage != nil && stage.Err() != nil
+	return c.running[p.stage] != nil && h.cancel == nil
 }
 
 // start runs a member if its stage does. The caller holds mu.

@@ -109,6 +109,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 
 	err := group.Run()
+	// A reload that is under way has processes in its hands.
+	select {
+	case s.reloading <- struct{}{}:
+	case <-time.After(trying):
+	}
 	if err != nil {
 		s.log.Error("tokenkeeper ends", "error", err)
 	} else {

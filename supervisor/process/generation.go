@@ -16,39 +16,29 @@ import (
 // generation is one run of the process, from its start to its exit, or what a member has
 // of one that goes on with its successor. It returns why it ended, never nil.
 func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
-	r, kept := m.succession.next(len(waiters) > 0, m.cfg.Health.EndGrace)
-	if kept {
-		m.progress.goesOn()
-	} else {
-		m.progress.gone()
-		var err error
+	r, goesOn, err := inherit(m, len(waiters) > 0)
+	if err != nil {
+		return err
+	}
+	if !goesOn {
 		if r, err = m.begin(ctx, waiters); err != nil {
 			return err
 		}
 	}
 	m.opened()
 
-	why, finished := m.serve(ctx, r.in)
-	if finished && ctx.Err() != nil && m.keeps.Load() && !await(r.in.Exited(), 0) {
+	o := m.serve(ctx, r)
+	if o.finished && o.well && m.keeps.Load() && errors.Is(o.why, ctx.Err()) && !await(r.in.Exited(), 0) {
 		m.succession.keep(r)
-		return why
+		return o.why
 	}
 	grace := m.cfg.Health.EndGrace
-	if !finished {
+	if !o.finished {
 		// The process may still hear out an attempt whose caller is gone.
 		grace = min(grace+max(0, time.Until(m.cfg.Work.Latest())), m.cfg.Health.DrainGrace)
 	}
-	m.progress.stopping()
-	r.in.End(grace)
-	m.progress.gone()
-	if errors.Is(why, errRestart) || ctx.Err() != nil {
-		m.publish(slog.LevelInfo, event.Event{
-			Type: events[m.cfg.Kind].stopped,
-			Message: fmt.Sprintf("%s has ended: generation %d, after %s",
-				m, r.generation, time.Since(r.began).Round(time.Second)),
-		})
-	}
-	return why
+	end(m, r, grace, errors.Is(o.why, errRestart) || ctx.Err() != nil)
+	return o.why
 }
 
 // begin starts a process, which serves then.
@@ -93,10 +83,18 @@ func (m *Member) start(ctx context.Context) (Instance, identity, error) {
 	return in, id, nil
 }
 
+// outcome is how a generation ended: why, never nil; whether nothing that the work began is
+// open; and whether the process was not suspected of hanging.
+type outcome struct {
+	why      error
+	finished bool
+	well     bool
+}
+
 // serve runs the actors of a generation. When it returns, the work has
-// returned; finished says that nothing that it began is open. The process may
-// still run.
-func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bool) {
+// returned. The process may still run.
+func (m *Member) serve(ctx context.Context, r running) (o outcome) {
+	in := r.in
 	var g run.Group
 	add := func(name string, execute func() error, interrupt func()) {
 		g.Add(func() (err error) {
@@ -130,8 +128,9 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 	}
 	{ // The process hangs. This actor stays until the work has returned,
 		// because a process may hang while it finishes, too.
-		h := newHealth(m, in)
+		h := newHealth(m, r)
 		add("health watch", func() error { return h.run(worked) }, h.interrupt)
+		defer func() { o.well = !h.suspects() }()
 	}
 	{ // The refresh loop over the heap of due accounts, or the deliveries.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -140,7 +139,7 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 			if err := m.cfg.Work.Run(ctx, in.Conn()); err != nil {
 				return fmt.Errorf("the %s ended: %w", m.cfg.Kind.work(), err)
 			}
-			finished = true
+			o.finished = true
 			return fmt.Errorf("the %s ended by itself", m.cfg.Kind.work())
 		}, cancel)
 	}
@@ -159,11 +158,11 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 			return ctx.Err()
 		}, cancel)
 	}
-	why = g.Run()
-	if errors.Is(why, sdk.ErrConnection) && !errors.Is(why, errExited) && await(in.Exited(), exitNews) {
-		why = fmt.Errorf("%w: %w", errExited, in.Err())
+	o.why = g.Run()
+	if errors.Is(o.why, sdk.ErrConnection) && !errors.Is(o.why, errExited) && await(in.Exited(), exitNews) {
+		o.why = fmt.Errorf("%w: %w", errExited, in.Err())
 	}
-	return why, finished
+	return o
 }
 
 // beside does what goes on beside the work, and keeps its failure to itself.

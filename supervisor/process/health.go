@@ -33,6 +33,7 @@ const (
 type health struct {
 	member *Member
 	in     Instance
+	began  time.Time // the process
 	policy HealthPolicy
 
 	ending context.Context
@@ -50,8 +51,8 @@ type health struct {
 	probed         chan error // the probe under way; nil: none is
 }
 
-func newHealth(m *Member, in Instance) *health {
-	h := &health{member: m, in: in, policy: m.cfg.Health}
+func newHealth(m *Member, r running) *health {
+	h := &health{member: m, in: r.in, began: r.began, policy: m.cfg.Health}
 	h.ending, h.interrupt = context.WithCancel(context.Background())
 	return h
 }
@@ -68,7 +69,7 @@ func (h *health) run(worked <-chan struct{}) error {
 	h.verdict, h.nudge = time.NewTimer(time.Hour), time.NewTicker(time.Hour)
 	h.clear()
 	interval := time.NewTicker(h.policy.Interval)
-	settle := time.NewTimer(h.policy.Settle)
+	settle := time.NewTimer(h.policy.Settle - time.Since(h.began))
 	defer func() {
 		h.verdict.Stop()
 		h.nudge.Stop()
@@ -115,6 +116,10 @@ func (h *health) run(worked <-chan struct{}) error {
 		}
 	}
 }
+
+// suspects says whether the process seemed to hang, once run has returned: a work that takes
+// its time is none of its.
+func (h *health) suspects() bool { return h.suspect != "" && h.suspect != isUnfinished }
 
 // heardOfStop takes in the kernel's word.
 func (h *health) heardOfStop(stopped bool) {

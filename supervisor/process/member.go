@@ -156,6 +156,10 @@ func (m *Member) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		waiters := m.restarts.take()
 		why := m.guarded(ctx, waiters)
+		if ctx.Err() != nil && m.keeps.Load() {
+			m.restarts.again(waiters) // a successor starts it
+			continue
+		}
 		answer(waiters, fmt.Errorf("%s was not restarted: %w", m, why))
 
 		var fault *Fault

@@ -56,6 +56,13 @@ func (p *progress) serving(pid int, id identity, from *started) {
 	p.status.Version, p.status.Description, p.status.Sink = id.version, id.provider, id.sink
 }
 
+// handedOn: another member goes on, or starts a process, as soon as it runs.
+func (p *progress) handedOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status.State = Starting
+}
+
 // goesOn: the process that serves has another member.
 func (p *progress) goesOn() {
 	p.mu.Lock()

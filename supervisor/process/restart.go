@@ -66,6 +66,19 @@ func (r *restarts) take() []*waiter {
 	return w
 }
 
+// again has those wait for the next process who were not answered.
+func (r *restarts) again(waiters []*waiter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range waiters {
+		select {
+		case <-w.done:
+		default:
+			r.waiters = append(r.waiters, w)
+		}
+	}
+}
+
 // pending says whether somebody waits for the next process.
 func (r *restarts) pending() bool {
 	r.mu.Lock()

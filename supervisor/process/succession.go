@@ -1,8 +1,12 @@
 package process
 
 import (
+	"fmt"
+	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // This file lets a process outlive the member that has started it: where another one goes
@@ -39,14 +43,42 @@ func (s *succession) take() (r running, ok bool) {
 	return r, true
 }
 
-// next is the process that was kept, if it still serves and nobody waits for another.
-func (s *succession) next(another bool, grace time.Duration) (r running, ok bool) {
-	r, ok = s.take()
-	if ok && (another || await(r.in.Exited(), 0)) {
-		r.in.End(grace)
-		return running{}, false
+// inherit is the process that was kept for m, if it goes on: whoever waits for a restart
+// gets another one, and of one that has died meanwhile it is said in err.
+func inherit(m *Member, another bool) (r running, goesOn bool, err error) {
+	r, kept := m.succession.take()
+	switch {
+	case !kept:
+		return r, false, nil
+	case await(r.in.Exited(), 0):
+		err = fmt.Errorf("%w: %w", errExited, r.in.Err())
+		r.in.End(0)
+		m.progress.gone()
+		if another {
+			return r, false, nil
+		}
+		return r, false, err
+	case another:
+		end(m, r, m.cfg.Health.EndGrace, true)
+		return r, false, nil
 	}
-	return r, ok
+	m.progress.goesOn()
+	m.Probe() // what its last member was about to find out of it is lost
+	return r, true, nil
+}
+
+// end ends a process; wanted: somebody wants that, who is told.
+func end(m *Member, r running, grace time.Duration, wanted bool) {
+	m.progress.stopping()
+	r.in.End(grace)
+	m.progress.gone()
+	if wanted {
+		m.publish(slog.LevelInfo, event.Event{
+			Type: events[m.cfg.Kind].stopped,
+			Message: fmt.Sprintf("%s has ended: generation %d, after %s",
+				m, r.generation, time.Since(r.began).Round(time.Second)),
+		})
+	}
 }
 
 // Keep has the process stay when m ends, for its successor (see [Member.Succeed]): if it
@@ -61,6 +93,7 @@ func (m *Member) Succeed(was *Member) {
 	m.progress, m.succession = was.progress, was.succession
 	if was.keeps.Load() {
 		m.restarts = was.restarts
+		m.progress.handedOn()
 	}
 	// The process still knows what it was told before.
 	had, told := was.cfg.Launcher.(Command)
@@ -74,9 +107,7 @@ func (m *Member) Succeed(was *Member) {
 // Drop ends a process that was kept and that no successor has, and the waiting for another.
 func (m *Member) Drop() {
 	if r, ok := m.succession.take(); ok {
-		m.progress.stopping()
-		r.in.End(m.cfg.Health.EndGrace)
-		m.progress.gone()
+		end(m, r, m.cfg.Health.EndGrace, true)
 		m.progress.stopped()
 	}
 	answer(m.restarts.end(), m.errStopped())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,7 @@ func TestAProcessGoesOnWithASuccessor(t *testing.T) {
 			r.launcher.newest().exit(errors.New("exit status 2"))
 			r.after(time.Second)
 		}},
-		"which starts another, as it died meanwhile": {process: 2, meanwhile: func(r *rig, _ *Member) {
+		"which starts another, as it died meanwhile": {process: 2, crashes: 1, meanwhile: func(r *rig, _ *Member) {
 			r.launcher.newest().exit(errors.New("exit status 2"))
 		}},
 		"which starts another, as somebody waits for one": {process: 2, meanwhile: func(r *rig, next *Member) {
@@ -96,6 +97,7 @@ func TestAProcessGoesOnWithASuccessor(t *testing.T) {
 				}
 				r.told()
 				r.goesOn(next)
+				r.after(time.Second) // a death that was found out is backed off from
 				s, told := next.Status(), r.told()
 				if s.State != Running || s.PID != r.launcher.newest().PID() || s.Generation != test.process || s.Crashes != test.crashes || r.launcher.count() != test.process {
 					t.Errorf("process %d of %d: %+v", r.launcher.newest().PID(), r.launcher.count(), s)
@@ -123,6 +125,62 @@ func TestAProcessGoesOnWithASuccessor(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A process that seemed to hang is not handed on as one that is well; nor is one that does
+// without anybody having noticed taken for that for long.
+func TestAProcessThatHangsIsNotHandedOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		hang  func(in *memInstance)
+		after time.Duration // the successor has begun
+	}{
+		"it was stopped":     {hang: func(in *memInstance) { in.stops <- true }},
+		"nobody has noticed": {hang: (*memInstance).hang, after: 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulate(t, func(t *testing.T, r *rig) {
+				synctest.Wait()
+				was, in := r.member, r.launcher.newest()
+				test.hang(in)
+				synctest.Wait()
+				r.ends()
+				r.goesOn(was.Again(Refreshing(&memWork{}), nil))
+				r.after(test.after)
+				if s := r.member.Status(); s.State != Running || s.PID == in.PID() || s.Generation != 2 {
+					t.Errorf("%+v", s)
+				}
+				r.stop()
+				<-r.done
+			})
+		})
+	}
+}
+
+// A process counts as healthy by its own time, however often it is handed on.
+func TestHandingOnIsNoHindranceToHealth(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		synctest.Wait()
+		for range 5 { // and so it crashes again and again
+			r.launcher.newest().exit(errors.New("exit status 2"))
+			for n := r.launcher.count(); r.launcher.count() == n; {
+				r.after(100 * time.Millisecond)
+			}
+		}
+		r.nudged()
+		healthy := false
+		for range 8 {
+			was := r.member
+			r.ends()
+			r.goesOn(was.Again(Refreshing(&memWork{}), nil))
+			r.after(15 * time.Second)
+			healthy = healthy || r.nudged()
+		}
+		if !healthy || r.launcher.count() != 6 {
+			t.Errorf("healthy after two minutes: %t; processes: %d", healthy, r.launcher.count())
+		}
+		r.stop()
+		<-r.done
+	})
 }
 
 // Whoever waits for a restart while a process is handed on gets another one, also if he had
@@ -223,4 +281,47 @@ func TestSecretsOfASuccessorAreKeptFromAKeptProcess(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "plain words") {
 		t.Errorf("it says: %v", err)
 	}
+}
+
+// slowOnce is a launcher whose next process does not come before ctx ends, if it is slow.
+type slowOnce struct {
+	*memLauncher
+	slow atomic.Bool
+}
+
+func (l *slowOnce) Launch(ctx context.Context) (Instance, error) {
+	if l.slow.Swap(false) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return l.memLauncher.Launch(ctx)
+}
+
+// Whoever waits for a process that is being started when its member ends has it of the
+// successor.
+func TestARestartUnderWayIsHandedOn(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		l := &slowOnce{memLauncher: r.launcher}
+		c := r.member.cfg
+		c.Launcher = l
+		was := New(c)
+		r.stop()
+		<-r.done
+		r.goesOn(was)
+		l.slow.Store(true)
+		got, failed := Restarted{}, errors.New("not answered")
+		go func() { got, failed = was.Restart(t.Context()) }()
+		synctest.Wait()
+		r.ends()
+		synctest.Wait()
+		if failed == nil || failed.Error() != "not answered" {
+			t.Errorf("before another one has begun: %v", failed)
+		}
+		r.goesOn(was.Again(Refreshing(&memWork{}), nil))
+		if failed != nil || got.PID != r.launcher.newest().PID() || got.Generation != 3 {
+			t.Errorf("%+v, %v", got, failed)
+		}
+		r.stop()
+		<-r.done
+	})
 }
