@@ -132,6 +132,20 @@ type change struct {
 // kept are names of providers and of sinks.
 type kept struct{ providers, sinks []string }
 
+// drop ends those of their processes that nobody has.
+func (k kept) drop(was *roster.Present) {
+	for _, name := range k.providers {
+		if m := was.Members[name]; m != nil {
+			m.Drop()
+		}
+	}
+	for _, name := range k.sinks {
+		if p := was.Plugins[name]; p != nil {
+			p.Drop()
+		}
+	}
+}
+
 // prepare builds what can be built while everything runs.
 func (s *Supervisor) prepare(ctx context.Context, cfg *config.Config) (change, error) {
 	was := s.roster.Now()

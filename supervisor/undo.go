@@ -30,21 +30,7 @@ func (c change) ends(why *error) {
 		case c.s.broken <- *why:
 		default: // it ends already
 		}
-		c.dropKept()
-	}
-}
-
-// dropKept ends the processes that were to go on, and that nobody has.
-func (c change) dropKept() {
-	for _, name := range c.kept.providers {
-		if m := c.was.Members[name]; m != nil {
-			m.Drop()
-		}
-	}
-	for _, name := range c.kept.sinks {
-		if p := c.was.Plugins[name]; p != nil {
-			p.Drop()
-		}
+		c.kept.drop(c.was)
 	}
 }
 
